@@ -1,0 +1,112 @@
+"""Files that are whole or absent: atomic writes, content hashes, arrays with their provenance.
+
+A write goes to a temporary name in the same folder and is renamed when it is complete, so a reader, or a process that is
+killed, never meets half a file. Arrays are stored without pickle: `.safetensors` for networks, `.npz` with a `.json`
+card beside it for results.
+"""
+
+import hashlib
+import json
+import os
+import platform
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from safetensors import safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+VERSIONED = ("demod", "torch", "numpy", "matplotlib", "scipy", "scikit-image")
+
+
+@contextmanager
+def atomic_path(path: Path | str) -> Iterator[Path]:
+    """Yield a temporary path that replaces `path` in one rename when the block ends without an exception."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}-", suffix=path.suffix)
+    os.close(handle)
+    temporary = Path(name)
+    try:
+        yield temporary
+        with temporary.open("rb") as written:
+            os.fsync(written.fileno())
+        temporary.chmod(0o644)
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def sha256(content: bytes | Path | np.ndarray) -> str:
+    """Return the SHA-256 of bytes, of a file, or of an array's shape, type and entries."""
+    if isinstance(content, Path):
+        with content.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    if isinstance(content, np.ndarray):
+        head = f"{content.shape}{content.dtype.str}".encode()
+        return hashlib.sha256(head + np.ascontiguousarray(content).tobytes()).hexdigest()
+    return hashlib.sha256(content).hexdigest()
+
+
+def write_json(path: Path | str, content: Any) -> None:
+    """Write `content` as indented JSON, atomically; NaN and infinity are refused."""
+    with atomic_path(path) as temporary:
+        temporary.write_text(json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8")
+
+
+def read_json(path: Path | str) -> Any:
+    """Read a JSON file."""
+    return json.loads(Path(path).read_text(encoding="utf-8"))
+
+
+def save_tensors(path: Path | str, tensors: Mapping[str, Tensor], metadata: Mapping[str, Any]) -> None:
+    """Write named tensors and a JSON-serialisable header as one `.safetensors` file, atomically."""
+    contiguous = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    with atomic_path(path) as temporary:
+        save_file(contiguous, temporary, metadata={"json": json.dumps(metadata)})
+
+
+def load_tensors(path: Path | str) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Read what `save_tensors` wrote: the tensors, on the CPU, and the header."""
+    with safe_open(path, framework="pt") as file:
+        return {name: file.get_tensor(name) for name in file.keys()}, json.loads(file.metadata()["json"])  # noqa: SIM118
+
+
+def versions() -> dict[str, str]:
+    """Return the versions of Python and of the libraries that numbers can depend on."""
+    found = {"python": platform.python_version()}
+    for name in VERSIONED:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def save_arrays(path: Path | str, arrays: Mapping[str, np.ndarray], provenance: Mapping[str, Any]) -> None:
+    """Write named arrays as `path` (.npz) and `provenance` beside it (.json), each atomically, the card last."""
+    path = Path(path)
+    with atomic_path(path) as temporary:
+        np.savez_compressed(temporary, allow_pickle=False, **arrays)
+    write_json(path.with_suffix(".json"), {**provenance, "sha256": sha256(path), "versions": versions()})
+
+
+def load_arrays(path: Path | str) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+    """Read what `save_arrays` wrote.
+
+    Raises
+    ------
+    ValueError
+        If the arrays are not those that the card was written for.
+    """
+    path = Path(path)
+    card = read_json(path.with_suffix(".json"))
+    if card["sha256"] != sha256(path):
+        raise ValueError(f"{path} does not match its card {path.with_suffix('.json').name}; run the command that makes it again.")
+    with np.load(path, allow_pickle=False) as file:
+        return dict(file), card

@@ -1,0 +1,382 @@
+"""DCGANs [Radford et al., 2016] for 64 × 64 images: networks, resumable training, trained networks as `Generator`s.
+
+Training plays min_G max_D E log D(x + σn) + E log(1 - D(G(z) + σn)) in its non-saturating form, z ~ N(0, I), n ~ N(0, I).
+Every image that the discriminator sees carries this instance noise; σ falls linearly to a floor. Without it the
+discriminator wins at once and the generator stays noise. What is kept is the exponential moving average of the generator.
+
+A trained generator has tanh, biases, batch normalisation and convolutions: it lies outside every theorem of the paper.
+
+References
+----------
+A. Radford, L. Metz, S. Chintala. Unsupervised representation learning with deep convolutional generative adversarial
+networks. ICLR 2016. C. Kaae Sønderby et al. Amortised MAP inference for image super-resolution. ICLR 2017 (instance noise).
+"""
+
+import time
+from collections.abc import Callable
+from copy import deepcopy
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor, nn
+from torch.nn.functional import binary_cross_entropy_with_logits
+from torch.nn.utils.fusion import fuse_conv_bn_eval
+from tqdm.auto import tqdm
+
+from demod.artifacts import atomic_path, load_tensors, read_json, save_tensors, sha256, versions, write_json
+from demod.data import SIDE, distortion_images, invert, load_mnist, resize
+
+WEIGHTS = Path(__file__).parent / "weights"
+
+
+@dataclass(frozen=True)
+class TrainingSettings:
+    """Everything that decides a training run, besides the images.
+
+    latent and base_width are the dimension of z and the channels of the last hidden layer; lr and beta1 are Adam's;
+    noise falls linearly from noise_start to noise_end over the first noise_share of the steps; average is the decay per
+    step of the moving average.
+    """
+
+    latent: int
+    base_width: int
+    steps: int
+    seed: int = 2019
+    batch_size: int = 64
+    lr: float = 2e-4
+    beta1: float = 0.5
+    noise_start: float = 0.5
+    noise_end: float = 0.01
+    noise_share: float = 0.8
+    average: float = 0.998
+
+
+SETTINGS = {
+    "digits": TrainingSettings(latent=100, base_width=64, steps=6000),
+    "distortions": TrainingSettings(latent=50, base_width=16, steps=5000),
+}
+
+
+def training_images(name: str) -> np.ndarray:
+    """Return the uint8 (N, 28, 28) images that `name` is trained on: "digits" (inverted MNIST) or "distortions"."""
+    if name not in SETTINGS:
+        raise ValueError(f"name is {name!r}, but there are settings for {', '.join(SETTINGS)}.")
+    return invert(load_mnist("train")[0]) if name == "digits" else distortion_images()
+
+
+# --- networks -----------------------------------------------------------------------------------------------------------
+
+
+def _initialise(module: nn.Module) -> None:
+    """Draw weights as DCGAN does: N(0, 0.02²), and N(1, 0.02²) for the scales of batch normalisation."""
+    if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
+        nn.init.normal_(module.weight, 0, 0.02)
+    elif isinstance(module, nn.BatchNorm2d):
+        nn.init.normal_(module.weight, 1, 0.02)
+
+
+def generator_network(latent: int, d: int) -> nn.Sequential:
+    """Return G: (B, latent, 1, 1) -> (B, 1, 64, 64) in [-1, 1], with 8d, 4d, 2d, d channels on the way."""
+    layers: list[nn.Module] = []
+    for i, (inner, outer) in enumerate([(latent, 8 * d), (8 * d, 4 * d), (4 * d, 2 * d), (2 * d, d)]):
+        convolution = nn.ConvTranspose2d(inner, outer, 4, 1, 0) if i == 0 else nn.ConvTranspose2d(inner, outer, 4, 2, 1)
+        layers += [convolution, nn.BatchNorm2d(outer), nn.ReLU()]
+    return nn.Sequential(*layers, nn.ConvTranspose2d(d, 1, 4, 2, 1), nn.Tanh())
+
+
+def discriminator_network(d: int) -> nn.Sequential:
+    """Return D: (B, 1, 64, 64) -> (B, 1, 1, 1), a logit: positive for "real"."""
+    layers: list[nn.Module] = [nn.Conv2d(1, d, 4, 2, 1), nn.LeakyReLU(0.2)]
+    for inner, outer in [(d, 2 * d), (2 * d, 4 * d), (4 * d, 8 * d)]:
+        layers += [nn.Conv2d(inner, outer, 4, 2, 1, bias=False), nn.BatchNorm2d(outer), nn.LeakyReLU(0.2)]
+    return nn.Sequential(*layers, nn.Conv2d(8 * d, 1, 4, 1, 0))
+
+
+# --- training -----------------------------------------------------------------------------------------------------------
+
+
+class Training:
+    """A run of DCGAN training that can stop after any step and go on, on the CPU bit for bit.
+
+    All randomness comes from one CPU stream; it, both networks, both optimisers, the average and the step are the state.
+    The bits are those of one machine, thread count and version of torch.
+    """
+
+    def __init__(self, images: np.ndarray, settings: TrainingSettings, device: torch.device | str = "cpu") -> None:
+        if images.ndim != 3 or images.dtype != np.uint8 or not len(images):
+            raise ValueError(f"images are {images.dtype} {images.shape}, but training needs uint8 (N, height, width) with N ≥ 1.")
+        self.settings, self.device = settings, torch.device(device)
+        self.images = torch.from_numpy(np.array(images)).to(self.device)
+        self.data_sha256 = sha256(images)
+        self.rng = torch.Generator().manual_seed(settings.seed)
+        with torch.random.fork_rng():
+            torch.manual_seed(settings.seed)
+            G, D = generator_network(settings.latent, settings.base_width), discriminator_network(settings.base_width)
+            G.apply(_initialise), D.apply(_initialise)
+        self.G, self.D = (network.to(self.device, memory_format=torch.channels_last) for network in (G, D))
+        self.average = deepcopy(self.G).requires_grad_(False)
+        adam = {"lr": settings.lr, "betas": (settings.beta1, 0.999)}
+        self.adam_G, self.adam_D = torch.optim.Adam(self.G.parameters(), **adam), torch.optim.Adam(self.D.parameters(), **adam)
+        self.step, self.seconds = 0, 0.0
+
+    def _normal(self, *shape: int) -> Tensor:
+        return torch.randn(*shape, generator=self.rng).to(self.device, memory_format=torch.channels_last)
+
+    def _noisy(self, images: Tensor) -> Tensor:
+        s = self.settings
+        progress = min(1.0, self.step / (s.noise_share * s.steps))
+        sigma = s.noise_start + (s.noise_end - s.noise_start) * progress
+        return images + sigma * self._normal(*images.shape)
+
+    def _real(self) -> Tensor:
+        chosen = torch.randint(len(self.images), (self.settings.batch_size,), generator=self.rng)
+        pixels = 2 * resize(self.images[chosen.to(self.device)]) - 1
+        return pixels[:, None].contiguous(memory_format=torch.channels_last)
+
+    def _loss(self, images: Tensor, label: float) -> Tensor:
+        logits = self.D(self._noisy(images)).float()
+        return binary_cross_entropy_with_logits(logits, torch.full_like(logits, label))
+
+    def advance(self) -> dict[str, float]:
+        """Take one step of D and one of G; return both losses."""
+        started = time.perf_counter()
+        with torch.autocast(self.device.type, dtype=torch.bfloat16):
+            fake = self.G(self._normal(self.settings.batch_size, self.settings.latent, 1, 1))
+            loss_D = self._loss(self._real(), 1.0) + self._loss(fake.detach(), 0.0)
+        self.adam_D.zero_grad(set_to_none=True)
+        loss_D.backward()
+        self.adam_D.step()
+        self.D.requires_grad_(False)
+        with torch.autocast(self.device.type, dtype=torch.bfloat16):
+            loss_G = self._loss(fake, 1.0)
+        self.adam_G.zero_grad(set_to_none=True)
+        loss_G.backward()
+        self.adam_G.step()
+        self.D.requires_grad_(True)
+        self._update_average()
+        losses = {"loss_D": loss_D.item(), "loss_G": loss_G.item()}
+        self.step += 1
+        self.seconds += time.perf_counter() - started
+        return losses
+
+    @torch.no_grad()
+    def _update_average(self) -> None:
+        decay = min(self.settings.average, (1 + self.step) / (10 + self.step))
+        for kept, new in zip(self.average.state_dict().values(), self.G.state_dict().values(), strict=True):
+            kept.lerp_(new, 1 - decay) if kept.is_floating_point() else kept.copy_(new)
+
+    def _networks(self) -> dict[str, nn.Module]:
+        return {"G": self.G, "D": self.D, "average": self.average}
+
+    def save(self, path: Path) -> None:
+        """Write the whole state to `path` (.safetensors), atomically."""
+        tensors = {f"{n}.{key}": value for n, network in self._networks().items() for key, value in network.state_dict().items()}
+        for n, adam in (("adam_G", self.adam_G), ("adam_D", self.adam_D)):
+            for i, moments in adam.state_dict()["state"].items():
+                tensors |= {f"{n}.{i}.{key}": value for key, value in moments.items()}
+        tensors["rng"] = self.rng.get_state()
+        save_tensors(path, tensors, self._identity() | {"step": self.step, "seconds": self.seconds})
+
+    def restore(self, path: Path) -> None:
+        """Continue from what `save` wrote.
+
+        Raises
+        ------
+        ValueError
+            If `path` belongs to other settings or other images.
+        """
+        tensors, header = load_tensors(path)
+        mine = self._identity()
+        different = sorted(key for key in mine if header.get(key) != mine[key])
+        if different:
+            raise ValueError(f"{path} was written with other {', '.join(different)}; train in another folder or delete it.")
+        for n, network in self._networks().items():
+            network.load_state_dict({key: tensors[f"{n}.{key}"] for key in network.state_dict()})
+        for n, adam in (("adam_G", self.adam_G), ("adam_D", self.adam_D)):
+            state: dict[int, dict[str, Tensor]] = {}
+            for key in (key for key in tensors if key.startswith(f"{n}.")):
+                _, i, moment = key.split(".")
+                state.setdefault(int(i), {})[moment] = tensors[key]
+            adam.load_state_dict({"state": state, "param_groups": adam.state_dict()["param_groups"]})
+        self.rng.set_state(tensors["rng"])
+        self.step, self.seconds = header["step"], header["seconds"]
+
+    def _identity(self) -> dict[str, object]:
+        return {"settings": asdict(self.settings), "data_sha256": self.data_sha256}
+
+    @torch.no_grad()
+    def samples(self, rows: int = 8) -> Tensor:
+        """Return a sheet of rows × rows samples of the averaged generator, (64·rows, 64·rows) in [0, 1]; the same z always."""
+        z = torch.randn(rows * rows, self.settings.latent, generator=torch.Generator().manual_seed(0))
+        images = _to_image_generator(self.average)(z.to(self.device)).reshape(rows, rows, SIDE, SIDE)
+        return images.transpose(1, 2).reshape(rows * SIDE, rows * SIDE)
+
+
+def _write_png(path: Path, image: Tensor) -> None:
+    with atomic_path(path) as temporary:
+        Image.fromarray((255 * image.clamp(0, 1)).round().to(torch.uint8).cpu().numpy()).save(temporary, format="PNG")
+
+
+def train(
+    images: np.ndarray,
+    settings: TrainingSettings,
+    folder: Path,
+    *,
+    device: torch.device | str = "cpu",
+    checkpoint_every: int = 100,
+    samples_every: int = 500,
+    progress: bool = True,
+) -> Training:
+    """Train a DCGAN on uint8 (N, height, width) images, or continue the run that `folder` holds.
+
+    A kill loses at most `checkpoint_every` steps. Samples of the averaged generator are written to `folder` every
+    `samples_every` steps.
+    """
+    run = Training(images, settings, device)
+    checkpoint = folder / "checkpoint.safetensors"
+    if checkpoint.exists():
+        run.restore(checkpoint)
+    with tqdm(total=settings.steps, initial=run.step, unit="step", disable=not progress, mininterval=5) as bar:
+        while run.step < settings.steps:
+            losses = run.advance()
+            bar.set_postfix({name: f"{loss:.2f}" for name, loss in losses.items()}, refresh=False)
+            bar.update()
+            if run.step % samples_every == 0 or run.step == settings.steps:
+                _write_png(folder / f"samples-{run.step:06d}.png", run.samples())
+            if run.step % checkpoint_every == 0 or run.step == settings.steps:
+                run.save(checkpoint)
+    return run
+
+
+# --- trained generators -------------------------------------------------------------------------------------------------
+
+
+def _to_image_generator(network: nn.Sequential) -> "ImageGenerator":
+    """Return `network` with batch normalisation in eval mode folded into the convolutions before it: the same function, faster."""
+    frozen = deepcopy(network).float().eval().requires_grad_(False)
+    layers: list[nn.Module] = []
+    for layer in frozen:
+        if isinstance(layer, nn.BatchNorm2d):
+            layers[-1] = fuse_conv_bn_eval(layers[-1], layer, transpose=True)
+        else:
+            layers.append(layer)
+    return ImageGenerator(nn.Sequential(*layers).to(memory_format=torch.channels_last))
+
+
+class ImageGenerator:
+    """A trained network as a `Generator`: (*B, latent) -> (*B, 4096), images in [0, 1] row by row.
+
+    `homogeneous` is False: G(c z) is not c G(z), the scaling ambiguity of (1) does not hold between codes.
+    """
+
+    homogeneous = False
+
+    def __init__(self, network: nn.Sequential) -> None:
+        self.network = network.requires_grad_(False)
+        self.widths = (network[0].in_channels, SIDE * SIDE)
+
+    def __call__(self, z: Tensor) -> Tensor:
+        """Return G(z), shape (*B, 4096), in [0, 1]."""
+        if z.shape[-1] != self.widths[0]:
+            raise ValueError(f"z has {z.shape[-1]} entries but the latent dimension is {self.widths[0]}.")
+        images = self.network(z.reshape(-1, z.shape[-1], 1, 1))
+        return ((images + 1) / 2).reshape(*z.shape[:-1], -1)
+
+    def vjp(self, z: Tensor) -> tuple[Tensor, Callable[[Tensor], Tensor]]:
+        """Return (G(z), pullback), pullback: (*B, 4096) -> (*B, latent), by automatic differentiation."""
+        z = z.detach().requires_grad_()
+        with torch.enable_grad():
+            value = self(z)
+        return value.detach(), lambda cotangent: torch.autograd.grad(value, z, cotangent, retain_graph=True)[0]
+
+    def to(self, device: torch.device | str) -> "ImageGenerator":
+        """Return this generator with its weights on `device`."""
+        return ImageGenerator(deepcopy(self.network).to(device))
+
+
+def load_generator(name: str, *, device: torch.device | str = "cpu") -> ImageGenerator:
+    """Return a shipped generator onto [0, 1]^4096, batch normalisation in eval mode.
+
+    Parameters
+    ----------
+    name : str
+        "digits" (n = 100; inverted digits on a white background) or "distortions" (p = 50).
+
+    Raises
+    ------
+    ValueError
+        If no generator of this name is shipped, or its file is not the one its card was written for.
+    """
+    card = load_card(name)
+    path = WEIGHTS / f"{name}.safetensors"
+    if sha256(path) != card["sha256"]:
+        raise ValueError(f"{path.name} does not match its card; `make weights` trains it again, or reinstall demod.")
+    tensors, _ = load_tensors(path)
+    network = generator_network(card["settings"]["latent"], card["settings"]["base_width"])
+    network.load_state_dict({key: value.float() if value.is_floating_point() else value for key, value in tensors.items()})
+    return _to_image_generator(network).to(device)
+
+
+def load_card(name: str) -> dict:
+    """Return how the shipped generator `name` was made: settings, data hash, seconds, device, representation error."""
+    path = WEIGHTS / f"{name}.json"
+    if not path.exists():
+        shipped = ", ".join(sorted(card.stem for card in WEIGHTS.glob("*.json"))) or "none"
+        raise ValueError(f"name is {name!r}, but the shipped generators are: {shipped}.")
+    return read_json(path)
+
+
+def representation_error(G: ImageGenerator, images: Tensor, *, starts: int = 3, iterations: int = 500, seed: int = 0) -> Tensor:
+    """Return min_z ‖G(z) - x‖² / 4096 for each image x of (N, 64, 64) in [0, 1], the least of `starts` runs of Adam; shape (N,).
+
+    It is an upper bound on the true minimum, and mean-squared: 10 log10 of its inverse is the PSNR that the prior allows.
+    """
+    target = images.flatten(1).expand(starts, -1, -1)
+    z = torch.randn(starts, len(images), G.widths[0], generator=torch.Generator().manual_seed(seed)).to(images.device)
+    z.requires_grad_()
+    adam = torch.optim.Adam([z], lr=0.05)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(adam, iterations)
+    best = torch.full((len(images),), torch.inf, device=images.device)
+    for _ in range(iterations):
+        error = (G(z) - target).square().mean(-1)
+        best = torch.minimum(best, error.detach().amin(0))
+        adam.zero_grad()
+        error.sum().backward()
+        adam.step()
+        schedule.step()
+    return best
+
+
+def ship(name: str, run: Training, held_out: Tensor, *, dtype: torch.dtype = torch.float16) -> dict:
+    """Write the averaged generator of `run` to `demod/weights`, with its card, and return the card.
+
+    held_out are images (N, 64, 64) in [0, 1] that the training never saw; their representation error goes into the card.
+    """
+    if run.step < run.settings.steps:
+        raise ValueError(f"{name} stands at step {run.step} of {run.settings.steps}; let the training end first.")
+    tensors = {key: value.to(dtype) if value.is_floating_point() else value for key, value in run.average.state_dict().items()}
+    path = WEIGHTS / f"{name}.safetensors"
+    save_tensors(path, tensors, {"name": name})
+    rounded = deepcopy(run.average)
+    rounded.load_state_dict({key: value.float() if value.is_floating_point() else value for key, value in tensors.items()})
+    error = representation_error(_to_image_generator(rounded), held_out.to(run.device))
+    card = {
+        "name": name,
+        "architecture": "DCGAN generator, 64 × 64, moving average of the weights",
+        "settings": asdict(run.settings),
+        "data_sha256": run.data_sha256,
+        "training_images": len(run.images),
+        "steps": run.step,
+        "seconds": round(run.seconds),
+        "device": torch.cuda.get_device_name(run.device) if run.device.type == "cuda" else f"CPU, {torch.get_num_threads()} threads",
+        "dtype": str(dtype).removeprefix("torch."),
+        "held_out_images": len(held_out),
+        "representation_error": {"median": error.median().item(), "mean": error.mean().item(), "worst": error.max().item()},
+        "sha256": sha256(path),
+        "versions": versions(),
+    }
+    write_json(WEIGHTS / f"{name}.json", card)
+    return card

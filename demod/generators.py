@@ -1,0 +1,189 @@
+"""Generators: the networks G1, G2 that the paper takes as priors, and the random ones of Theorem 2.
+
+    G(z) = relu(W_d … relu(W_2 relu(W_1 z)) …),        W_i ∈ R^{n_i × n_{i-1}},  n = n_0 < n_1 < … < n_d = ℓ,
+
+without biases. Such a network is piecewise linear and positively homogeneous, G(z) = Λ_z z with the active map
+
+    Λ_z = W_{d,+,z} … W_{1,+,z},        W_{i,+,z} = diag(W_i Λ_{i-1,z} z > 0) W_i,
+
+so its pullback u ↦ Λ_zᵀ u is a product of masked transposes. A unit whose input is exactly zero counts as switched off.
+"""
+
+from collections.abc import Callable, Sequence
+from math import log, prod
+from typing import Protocol
+
+import torch
+from scipy.stats import chi2
+from torch import Tensor
+
+Pullback = Callable[[Tensor], Tensor]
+
+
+class Generator(Protocol):
+    """What Algorithm 1 needs of a prior: values, pullbacks, and whether G(c z) = c G(z) for c > 0."""
+
+    widths: tuple[int, ...]
+    homogeneous: bool
+
+    def __call__(self, z: Tensor) -> Tensor:
+        """Return G(z): (*B, n) -> (*B, ℓ)."""
+        ...
+
+    def vjp(self, z: Tensor) -> tuple[Tensor, Pullback]:
+        """Return (G(z), pullback) with pullback: (*B, ℓ) -> (*B, n), u ↦ J_G(z)ᵀ u."""
+        ...
+
+
+class ReLUGenerator:
+    """A network of the paper's class: fully connected, ReLU after every layer, no biases.
+
+    Parameters
+    ----------
+    weights : sequence of Tensor
+        weights[i] is W_{i+1}, shape (n_{i+1}, n_i), or (*N, n_{i+1}, n_i) for a batch of networks: then a code
+        z of shape (*B, n) is broadcast against N, and each network sees its own codes.
+    alpha : float, optional
+        The constant α of the last layer's WDC, known for networks drawn by `gaussian`; None for any others.
+
+    Raises
+    ------
+    ValueError
+        If there is no layer, or neighbouring layers do not fit.
+    """
+
+    homogeneous = True
+
+    def __init__(self, weights: Sequence[Tensor], *, alpha: float | None = None) -> None:
+        if not weights:
+            raise ValueError("weights is empty; give one matrix per layer.")
+        for i, (W, V) in enumerate(zip(weights, weights[1:], strict=False)):
+            if W.shape[-2] != V.shape[-1]:
+                raise ValueError(f"weights[{i}] produces {W.shape[-2]} entries but weights[{i + 1}] takes {V.shape[-1]}.")
+        self.weights = tuple(weights)
+        self.alpha = alpha
+        self.widths = (weights[0].shape[-1], *(W.shape[-2] for W in weights))
+
+    @classmethod
+    def gaussian(
+        cls,
+        widths: Sequence[int],
+        rng: torch.Generator,
+        *,
+        batch: tuple[int, ...] = (),
+        truncate_last: bool = True,
+        dtype: torch.dtype = torch.float64,
+        device: torch.device | str | None = None,
+    ) -> "ReLUGenerator":
+        """Draw a network as in Theorem 2: layer i has entries N(0, 1/n_i), rows of the last one are truncated.
+
+        A row w of the last layer is set to zero as a whole where ‖w‖ > 3 √(n_{d-1}/ℓ).
+
+        Parameters
+        ----------
+        widths : sequence of int
+            (n, n_1, …, ℓ), at least two positive numbers.
+        rng : torch.Generator
+            On the CPU: numbers are drawn there and moved, so that every device sees the same networks.
+        batch : tuple of int
+            Shape N of a batch of independent networks.
+        truncate_last : bool
+            Whether to truncate the last layer.
+        """
+        if len(widths) < 2 or any(int(width) != width or width < 1 for width in widths):
+            raise ValueError(f"widths is {tuple(widths)}, but a network needs (n, …, l): two or more positive integers.")
+        weights = [
+            torch.randn(*batch, rows, columns, generator=rng, dtype=torch.float64) / rows**0.5
+            for columns, rows in zip(widths, widths[1:], strict=False)
+        ]
+        if truncate_last:
+            W = weights[-1]
+            weights[-1] = W * (W.norm(dim=-1, keepdim=True) <= 3 * (W.shape[-1] / W.shape[-2]) ** 0.5)
+        alpha = truncation_constant(widths[-2]) if truncate_last else 1.0
+        return cls([W.to(device=device, dtype=dtype) for W in weights], alpha=alpha)
+
+    def to(self, *, dtype: torch.dtype | None = None, device: torch.device | str | None = None) -> "ReLUGenerator":
+        """Return the same network in another precision or on another device."""
+        return ReLUGenerator([W.to(device=device, dtype=dtype) for W in self.weights], alpha=self.alpha)
+
+    def __call__(self, z: Tensor) -> Tensor:
+        """Return G(z), shape (*B, ℓ)."""
+        self._check(z)
+        for W in self.weights:
+            z = _apply(W, z).relu()
+        return z
+
+    def vjp(self, z: Tensor) -> tuple[Tensor, Pullback]:
+        """Return (G(z), pullback), pullback: (*B, ℓ) -> (*B, n), u ↦ Λ_zᵀ u."""
+        self._check(z)
+        masks = []
+        for W in self.weights:
+            z = _apply(W, z)
+            masks.append(z > 0)
+            z = z.relu()
+
+        def pullback(u: Tensor) -> Tensor:
+            for W, mask in zip(reversed(self.weights), reversed(masks), strict=True):
+                u = _apply(W.mT, u * mask)
+            return u
+
+        return z, pullback
+
+    def active_map(self, z: Tensor) -> Tensor:
+        """Return Λ_z, shape (*B, ℓ, n): the matrix of the linear piece that contains z."""
+        self._check(z)
+        Lambda = None
+        for W in self.weights:
+            z = _apply(W, z)
+            W_plus = W * (z > 0)[..., None]
+            Lambda = W_plus if Lambda is None else W_plus @ Lambda
+            z = z.relu()
+        return Lambda
+
+    def _check(self, z: Tensor) -> None:
+        if z.shape[-1:] != self.widths[:1]:
+            raise ValueError(f"z has shape {tuple(z.shape)} but this network takes codes of {self.widths[0]} entries, (*B, n).")
+        if z.dtype != self.weights[0].dtype:
+            raise ValueError(f"z is {z.dtype} but the weights are {self.weights[0].dtype}; convert one with .to(dtype=…).")
+
+
+def _apply(W: Tensor, z: Tensor) -> Tensor:
+    """Return W z for (*B, n) codes: one GEMM for a single matrix, a broadcast product for a batch of them."""
+    return z @ W.mT if W.ndim == 2 else (W @ z[..., None]).squeeze(-1)
+
+
+def truncation_constant(columns: int) -> float:
+    """Return α = P(χ²_{n+2} ≤ 9n), the WDC constant of a truncated last layer with n columns.
+
+    A truncated row keeps E[w wᵀ 1{‖w‖² ≤ 9n/ℓ}] = α I/ℓ, and E[‖g‖² 1{‖g‖² ≤ 9n}]/n = P(χ²_{n+2} ≤ 9n).
+    """
+    return float(chi2.cdf(9 * columns, columns + 2))
+
+
+def expansion_constants(widths: Sequence[int]) -> tuple[float, ...]:
+    """Return, for each inner layer, the largest c with n_i ≥ c n_{i-1} log n_{i-1} (assumption A2).
+
+    It is infinite where n_{i-1} = 1: log 1 = 0 makes A2 vacuous.
+    """
+    return tuple(
+        n_i / (n * log(n)) if n > 1 else float("inf") for n, n_i in zip(widths[:-2], widths[1:-1], strict=True)
+    )
+
+
+def measurement_constant(widths1: Sequence[int], widths2: Sequence[int]) -> float:
+    """Return the largest c with ℓ ≥ c ((n_{d-1} log n_{d-1})² + (p_{s-1} log p_{s-1})²) (assumption A3).
+
+    Raises
+    ------
+    ValueError
+        If the two networks do not end in the same ℓ.
+    """
+    if widths1[-1] != widths2[-1]:
+        raise ValueError(f"G1 produces {widths1[-1]} entries and G2 {widths2[-1]}, but both factors of y have the same l.")
+    need = sum((n * log(n)) ** 2 for n in (widths1[-2], widths2[-2]))
+    return widths1[-1] / need if need else float("inf")
+
+
+def weight_count(widths: Sequence[int]) -> int:
+    """Return the number of weights of a network: each costs one multiplication per forward pass."""
+    return sum(prod(pair) for pair in zip(widths, widths[1:], strict=False))
