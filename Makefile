@@ -1,0 +1,80 @@
+# Everything this repository does, from a fresh checkout: needs make and Python ≥ 3.11, never root.
+
+PYTHON ?= python3
+TORCH ?= torch==2.13.0
+TORCH_INDEX_URL ?=
+PROFILE ?= quick
+CHROMIUM ?= $(shell command -v chromium || command -v chromium-browser || command -v google-chrome)
+
+BIN := .venv/bin
+PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
+LOCKED := .venv/.locked
+READY := .venv/.ready
+INSTALLING := .venv/.installing
+
+# Ruff and pytest are told nothing here: their settings stand in pyproject.toml.
+
+.DEFAULT_GOAL := help
+.PHONY: help book test check format weights bench clean chromium
+
+help:  ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' Makefile
+	@echo
+	@echo "  PROFILE=quick|full       sizes for two cores, or the paper's sizes for a GPU"
+	@echo "  PYTHON=python3.12        the interpreter of a new .venv"
+	@echo "  TORCH_INDEX_URL=<url>    a further index for torch, e.g. https://download.pytorch.org/whl/cpu (no CUDA)"
+
+book: $(READY)  ## execute the chapters and build the book into _build/html
+	@echo "Building the book, profile $(PROFILE)"
+	@$(BIN)/demod build --profile $(PROFILE)
+	@echo "The book is _build/html/index.html"
+
+test: $(READY) chromium  ## run every check: style, the book, all tests
+	@$(MAKE) --no-print-directory check
+	@$(MAKE) --no-print-directory book PROFILE=quick
+	@echo "Running the tests"
+	@CHROMIUM="$(CHROMIUM)" $(BIN)/python -m pytest
+
+check: $(READY)  ## check style and formatting only
+	@echo "Checking style and formatting"
+	@$(BIN)/ruff check
+	@$(BIN)/ruff format --check
+
+format: $(READY)  ## format the code, strip outputs from the chapters
+	@$(BIN)/ruff check --fix
+	@$(BIN)/ruff format
+	@$(BIN)/nbstripout --keep-id chapters/*.ipynb
+
+weights: $(READY)  ## train both generators and ship them in demod/weights (hours on a CPU)
+	@$(BIN)/demod train distortions
+	@$(BIN)/demod train digits
+
+bench: $(READY)  ## run the comparisons of benchmarks/
+	@$(BIN)/demod bench
+
+clean:  ## remove the built book and all caches; .venv stays
+	rm -rf _build .pytest_cache .ruff_cache .doit.db*
+
+chromium:
+	@test -n "$(CHROMIUM)" || { echo "The tests read the book in Chromium, which is not installed:" \
+	  "run 'apt-get install chromium' as root, or name a Chromium or Chrome with CHROMIUM=<path>." >&2; exit 1; }
+
+# The environment. A stale one is brought up to date in place; one whose installation was cut off starts over.
+
+$(READY): $(LOCKED) pyproject.toml
+	@echo "Installing demod into .venv"
+	@$(PIP) install --no-deps --no-build-isolation --editable .
+	@$(PIP) check
+	@touch $@
+
+$(LOCKED): requirements.lock
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	  echo "$(PYTHON) is older than Python 3.11: name a newer one with PYTHON=<path>." >&2; exit 1; }
+	@if [ -e $(INSTALLING) ]; then echo "Removing .venv, whose installation was cut off"; rm -rf .venv; fi
+	@test -x $(BIN)/python || { echo "Creating .venv"; $(PYTHON) -m venv .venv; }
+	@rm -f $(LOCKED) && touch $(INSTALLING)
+	@echo "Installing $(TORCH)"
+	@$(PIP) install $(if $(TORCH_INDEX_URL),--extra-index-url $(TORCH_INDEX_URL)) --constraint requirements.lock '$(TORCH)'
+	@echo "Installing the packages of requirements.lock (a few minutes)"
+	@$(PIP) install --requirement requirements.lock
+	@rm $(INSTALLING) && touch $@
