@@ -1,0 +1,182 @@
+"""What the cells of a chapter call: sizes by profile, random streams, figures with their provenance, numbers for the prose.
+
+    chapter = begin("landscape", profile=profile, device=device, seed=seed)
+
+A figure leaves four files, <name>.svg, .png, .npz (the arrays behind it) and .json (its provenance), in
+$DEMOD_FIGURES/<slug>; the numbers, the choices and the data of a chapter are recorded in $DEMOD_NUMBERS/<slug>.json. The
+build sets both variables. In JupyterLab or Colab nothing sets them, and everything goes under _build/ of the current folder.
+"""
+
+import os
+import subprocess
+import sys
+import time
+from dataclasses import dataclass, field
+from numbers import Integral
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+import numpy as np
+import torch
+from IPython.display import HTML, Image, display
+from matplotlib.figure import Figure
+from torch import Tensor
+
+from demod.artifacts import atomic_path, read_json, save_arrays, write_json
+
+PROFILES = ("quick", "full")
+DEVICES = ("auto", "cpu", "cuda")
+DPI = 200
+GLUE = "application/papermill.record/"  # the prefix under which MyST-NB looks for glued values
+WEIGHTS = Path(__file__).parent / "weights"
+
+
+def begin(slug: str, *, profile: str, device: str, seed: int) -> "Chapter":
+    """Open the chapter whose notebook is `slug`.ipynb.
+
+    Parameters
+    ----------
+    slug : str
+        The notebook's name without its ending.
+    profile : str
+        "quick" (two cores, minutes) or "full" (the paper's sizes).
+    device : str
+        "auto" (CUDA where there is one, else the CPU), "cpu" or "cuda".
+    seed : int
+        What every random stream of the chapter is seeded from.
+
+    Raises
+    ------
+    ValueError
+        If `profile` or `device` is another word, or there is no CUDA device though `device` asks for one.
+    """
+    if profile not in PROFILES:
+        raise ValueError(f'profile is {profile!r}, but it must be "quick" or "full".')
+    if device not in DEVICES:
+        raise ValueError(f'device is {device!r}, but it must be "auto", "cpu" or "cuda".')
+    if device == "cuda" and not torch.cuda.is_available():
+        raise ValueError('device is "cuda", but torch sees no CUDA device; use "auto" or "cpu".')
+    cuda = device != "cpu" and torch.cuda.is_available()
+    chapter = Chapter(slug, profile, torch.device("cuda" if cuda else "cpu"), seed)
+    chapter._write_record()
+    return chapter
+
+
+@dataclass(frozen=True)
+class Chapter:
+    """An open chapter: its settings, and the record of what it chose, used and found. Made by `begin`."""
+
+    slug: str
+    profile: str
+    device: torch.device
+    seed: int
+    choices: dict[str, dict[str, Any]] = field(default_factory=dict)
+    used_data: list[str] = field(default_factory=list)
+    numbers: dict[str, dict[str, Any]] = field(default_factory=dict)
+    clock: list[float] = field(default_factory=lambda: [time.perf_counter()])
+
+    @property
+    def quick(self) -> bool:
+        """Whether the profile is "quick"."""
+        return self.profile == "quick"
+
+    def choose(self, name: str, *, quick: Any, full: Any) -> Any:
+        """Return `quick` or `full`, by profile, and record the pair: the page says what the other profile would change."""
+        self.choices[name] = {"quick": quick, "full": full}
+        self._write_record()
+        return quick if self.quick else full
+
+    def rng(self, stream: int | None = None) -> torch.Generator:
+        """Return a fresh stream on the CPU, seeded with `seed`, or with (`seed`, `stream`): different streams are independent."""
+        seed = (
+            self.seed if stream is None else int(np.random.SeedSequence((self.seed, stream)).generate_state(1, np.uint64)[0])
+        )
+        return torch.Generator().manual_seed(seed)
+
+    def data(self, description: str) -> None:
+        """Record what data the chapter used, in words that the page shows."""
+        if description not in self.used_data:
+            self.used_data.append(description)
+            self._write_record()
+
+    def figure(self, fig: Figure, name: str, **arrays: np.ndarray | Tensor) -> None:
+        """Write `fig` as `name`.svg and .png, `arrays` as .npz, the provenance as .json, and show the PNG."""
+        path = _folder("DEMOD_FIGURES", "figures") / self.slug / name
+        seconds, inches = self._lap(), fig.get_size_inches().tolist()
+        with matplotlib.rc_context({"svg.hashsalt": f"{self.slug}/{name}"}), atomic_path(path.with_suffix(".svg")) as svg:
+            fig.savefig(svg, format="svg", metadata={"Date": None})
+        with atomic_path(path.with_suffix(".png")) as png:
+            fig.savefig(png, format="png", dpi=DPI)
+            display(Image(data=png.read_bytes(), width=round(96 * inches[0])))
+        provenance = {"chapter": self.slug, "figure": name, "seconds": seconds, "inches": inches, **self._provenance()}
+        save_arrays(path.with_suffix(".npz"), {key: _to_numpy(array) for key, array in arrays.items()}, provenance)
+
+    def interactive(self, fig: Any, name: str, *, height: int = 520) -> None:
+        """Show a plotly figure, `height` pixels high; in the book it uses the book's own copy of plotly.js."""
+        script = os.environ.get("DEMOD_PLOTLY")
+        fig.update_layout(height=height)
+        if script is None:
+            display(fig)
+            return
+        config = {"displaylogo": False, "responsive": True}
+        html = fig.to_html(full_html=False, include_plotlyjs=script, include_mathjax=False, div_id=name, config=config)
+        display(HTML(f'<div class="demod-interactive">{html}</div>'))
+
+    def glue(self, name: str, value: Any, form: str = "{}") -> None:
+        """Record the number `value`, and make its text, `form.format(value)`, available to the prose as {glue:text}.
+
+        Raises
+        ------
+        ValueError
+            If `value` is not one finite number.
+        """
+        number = value.item() if hasattr(value, "item") else value
+        if not isinstance(number, Integral | float) or not np.isfinite(number):
+            raise ValueError(f"{name} is {value!r}, but the prose can only quote a finite number; look at what produced it.")
+        text = form.format(number)
+        self.numbers[name] = {"value": number, "text": text}
+        self._write_record()
+        display({GLUE + "text/plain": repr(text)}, metadata={"scrapbook": {"name": name, "mime_prefix": GLUE}}, raw=True)
+
+    def _lap(self) -> float:
+        """Return the seconds since the chapter began, or since its previous figure."""
+        now = time.perf_counter()
+        seconds, self.clock[0] = now - self.clock[0], now
+        return round(seconds, 2)
+
+    def _settings(self) -> dict[str, Any]:
+        name = torch.cuda.get_device_name(self.device) if self.device.type == "cuda" else "CPU"
+        return {"profile": self.profile, "device": name, "seed": self.seed, "data": self.used_data, "choices": self.choices}
+
+    def _provenance(self) -> dict[str, Any]:
+        return {**self._settings(), "weights": _weights(), "commit": _commit()}
+
+    def _write_record(self) -> None:
+        record = {"chapter": self.slug, **self._settings(), "numbers": self.numbers}
+        write_json(_folder("DEMOD_NUMBERS", "numbers") / f"{self.slug}.json", record)
+
+
+def _folder(variable: str, name: str) -> Path:
+    return Path(os.environ.get(variable) or Path("_build") / name)
+
+
+def _to_numpy(array: np.ndarray | Tensor) -> np.ndarray:
+    return array.detach().cpu().numpy() if isinstance(array, Tensor) else np.asarray(array)
+
+
+def _weights() -> dict[str, str]:
+    """Return the SHA-256 of the shipped generators, by name, if the chapter could load them."""
+    if "demod.dcgan" not in sys.modules:
+        return {}
+    return {path.stem: read_json(path)["sha256"] for path in sorted(WEIGHTS.glob("*.json"))}
+
+
+def _commit() -> str | None:
+    """Return the commit of the code, with "-dirty" if files differ from it; None for an installed copy."""
+    command = ("git", "describe", "--always", "--abbrev=40", "--exclude=*", "--dirty")
+    try:
+        done = subprocess.run(command, cwd=Path(__file__).parent, capture_output=True, text=True, check=True)
+    except (FileNotFoundError, subprocess.CalledProcessError):  # no git, or no repository
+        return None
+    return done.stdout.strip()
