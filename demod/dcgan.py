@@ -55,7 +55,7 @@ class TrainingSettings:
 
 
 SETTINGS = {
-    "digits": TrainingSettings(latent=100, base_width=64, steps=7000),
+    "digits": TrainingSettings(latent=100, base_width=64, steps=5000),
     "distortions": TrainingSettings(latent=50, base_width=16, steps=5000),
 }
 

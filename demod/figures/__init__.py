@@ -1,0 +1,1 @@
+"""One module per chapter: arrays in, `Figure` out."""
