@@ -88,11 +88,11 @@ class Chapter:
         return quick if self.quick else full
 
     def rng(self, stream: int | None = None) -> torch.Generator:
-        """Return a fresh stream on the CPU, seeded with `seed`, or with (`seed`, `stream`): different streams are independent."""
-        seed = (
-            self.seed if stream is None else int(np.random.SeedSequence((self.seed, stream)).generate_state(1, np.uint64)[0])
-        )
-        return torch.Generator().manual_seed(seed)
+        """Return a fresh CPU stream, seeded with the chapter's seed or with (seed, `stream`): streams are independent."""
+        if stream is None:
+            return torch.Generator().manual_seed(self.seed)
+        state = np.random.SeedSequence((self.seed, stream)).generate_state(1, np.uint64)
+        return torch.Generator().manual_seed(int(state[0]))
 
     def data(self, description: str) -> None:
         """Record what data the chapter used, in words that the page shows."""
