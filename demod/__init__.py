@@ -1,0 +1,1 @@
+"""Blind demodulation with generative priors: the companion to Hand & Joshi (NeurIPS 2019)."""

@@ -107,6 +107,8 @@ def load_arrays(path: Path | str) -> tuple[dict[str, np.ndarray], dict[str, Any]
     path = Path(path)
     card = read_json(path.with_suffix(".json"))
     if card["sha256"] != sha256(path):
-        raise ValueError(f"{path} does not match its card {path.with_suffix('.json').name}; run the command that makes it again.")
+        raise ValueError(
+            f"{path} does not match its card {path.with_suffix('.json').name}; run the command that makes it again."
+        )
     with np.load(path, allow_pickle=False) as file:
         return dict(file), card

@@ -51,7 +51,9 @@ def read_idx(content: bytes) -> np.ndarray:
         If the header is not that of unsigned bytes, or the length does not fit it.
     """
     if content[:3] != b"\x00\x00\x08":
-        raise ValueError(f"content starts with {content[:3]!r}, but an IDX file of unsigned bytes starts with b'\\x00\\x00\\x08'.")
+        raise ValueError(
+            f"content starts with {content[:3]!r}, but an IDX file of unsigned bytes starts with b'\\x00\\x00\\x08'."
+        )
     dimensions = content[3]
     shape = struct.unpack(f">{dimensions}I", content[4 : 4 + 4 * dimensions])
     body = content[4 + 4 * dimensions :]
@@ -93,8 +95,8 @@ def _download(name: str) -> bytes:
         except (OSError, EOFError, ValueError) as error:  # requests' errors are OSErrors; a bad gzip, a bad hash
             failures.append(f"{mirror}: {type(error).__name__}")
     raise MNISTUnavailableError(
-        f"MNIST's {name} was not found in DEMOD_DATA_DIR ({os.environ.get('DEMOD_DATA_DIR', 'not set')}) or {_cache()}, and no "
-        f"mirror gave it ({'; '.join(failures)}). Put the four MNIST files into a folder and set DEMOD_DATA_DIR to it, "
+        f"MNIST's {name} was not found in DEMOD_DATA_DIR ({os.environ.get('DEMOD_DATA_DIR', 'not set')}) or {_cache()}, and "
+        f"no mirror gave it ({'; '.join(failures)}). Put the four MNIST files into a folder and set DEMOD_DATA_DIR to it, "
         "or run `demod data` with a network."
     )
 
@@ -153,7 +155,7 @@ def distortion_images() -> np.ndarray:
 
 
 def random_distortions(count: int, seed: int) -> np.ndarray:
-    """Return `count` distortions with (c, σ) uniform in the paper's ranges, almost surely off the grid, uint8 (count, 28, 28)."""
+    """Return distortions with (c, σ) uniform in the paper's ranges, almost surely off the grid, uint8 (count, 28, 28)."""
     rng = np.random.default_rng(seed)
     return distortion(rng.uniform(*CENTRES, count), rng.uniform(*SPREADS, count))
 

@@ -107,7 +107,9 @@ class Training:
 
     def __init__(self, images: np.ndarray, settings: TrainingSettings, device: torch.device | str = "cpu") -> None:
         if images.ndim != 3 or images.dtype != np.uint8 or not len(images):
-            raise ValueError(f"images are {images.dtype} {images.shape}, but training needs uint8 (N, height, width) with N ≥ 1.")
+            raise ValueError(
+                f"images are {images.dtype} {images.shape}, but training needs uint8 (N, height, width) with N ≥ 1."
+            )
         self.settings, self.device = settings, torch.device(device)
         self.images = torch.from_numpy(np.array(images)).to(self.device)
         self.data_sha256 = sha256(images)
@@ -119,7 +121,10 @@ class Training:
         self.G, self.D = (network.to(self.device, memory_format=torch.channels_last) for network in (G, D))
         self.average = deepcopy(self.G).requires_grad_(False)
         adam = {"lr": settings.lr, "betas": (settings.beta1, 0.999)}
-        self.adam_G, self.adam_D = torch.optim.Adam(self.G.parameters(), **adam), torch.optim.Adam(self.D.parameters(), **adam)
+        self.adam_G, self.adam_D = (
+            torch.optim.Adam(self.G.parameters(), **adam),
+            torch.optim.Adam(self.D.parameters(), **adam),
+        )
         self.step, self.seconds = 0, 0.0
 
     def _normal(self, *shape: int) -> Tensor:
@@ -173,7 +178,9 @@ class Training:
 
     def save(self, path: Path) -> None:
         """Write the whole state to `path` (.safetensors), atomically."""
-        tensors = {f"{n}.{key}": value for n, network in self._networks().items() for key, value in network.state_dict().items()}
+        tensors = {
+            f"{n}.{key}": value for n, network in self._networks().items() for key, value in network.state_dict().items()
+        }
         for n, adam in (("adam_G", self.adam_G), ("adam_D", self.adam_D)):
             for i, moments in adam.state_dict()["state"].items():
                 tensors |= {f"{n}.{i}.{key}": value for key, value in moments.items()}
@@ -209,7 +216,7 @@ class Training:
 
     @torch.no_grad()
     def samples(self, rows: int = 8) -> Tensor:
-        """Return a sheet of rows × rows samples of the averaged generator, (64·rows, 64·rows) in [0, 1]; the same z always."""
+        """Return rows × rows samples of the averaged generator as one image in [0, 1], for the same z always."""
         z = torch.randn(rows * rows, self.settings.latent, generator=torch.Generator().manual_seed(0))
         images = _to_image_generator(self.average)(z.to(self.device)).reshape(rows, rows, SIDE, SIDE)
         return images.transpose(1, 2).reshape(rows * SIDE, rows * SIDE)
@@ -255,7 +262,7 @@ def train(
 
 
 def _to_image_generator(network: nn.Sequential) -> "ImageGenerator":
-    """Return `network` with batch normalisation in eval mode folded into the convolutions before it: the same function, faster."""
+    """Return `network` with batch normalisation in eval mode folded into the convolutions: the same function, faster."""
     frozen = deepcopy(network).float().eval().requires_grad_(False)
     layers: list[nn.Module] = []
     for layer in frozen:
@@ -329,25 +336,39 @@ def load_card(name: str) -> dict:
     return read_json(path)
 
 
-def representation_error(G: ImageGenerator, images: Tensor, *, starts: int = 3, iterations: int = 500, seed: int = 0) -> Tensor:
-    """Return min_z ‖G(z) - x‖² / 4096 for each image x of (N, 64, 64) in [0, 1], the least of `starts` runs of Adam; shape (N,).
+def closest_in_range(
+    G: ImageGenerator, images: Tensor, *, starts: int = 3, iterations: int = 500, seed: int = 0
+) -> tuple[Tensor, Tensor]:
+    """Return the images of G closest to `images`, (N, 64, 64) in [0, 1], and min_z ‖G(z) - x‖² / 4096, shape (N,).
 
-    It is an upper bound on the true minimum, and mean-squared: 10 log10 of its inverse is the PSNR that the prior allows.
+    The best iterate of `starts` runs of Adam: the error is an upper bound on the true minimum. 10 log10 of its inverse is
+    the PSNR that the prior allows.
     """
     target = images.flatten(1).expand(starts, -1, -1)
     z = torch.randn(starts, len(images), G.widths[0], generator=torch.Generator().manual_seed(seed)).to(images.device)
-    z.requires_grad_()
-    adam = torch.optim.Adam([z], lr=0.05)
+    best_z, best_error = z.clone(), torch.full(z.shape[:2], torch.inf, device=images.device)
+    adam = torch.optim.Adam([z.requires_grad_()], lr=0.05)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(adam, iterations)
-    best = torch.full((len(images),), torch.inf, device=images.device)
     for _ in range(iterations):
         error = (G(z) - target).square().mean(-1)
-        best = torch.minimum(best, error.detach().amin(0))
+        better = error.detach() < best_error
+        best_error, best_z = (
+            torch.where(better, error.detach(), best_error),
+            torch.where(better[..., None], z.detach(), best_z),
+        )
         adam.zero_grad()
         error.sum().backward()
         adam.step()
         schedule.step()
-    return best
+    error, start = best_error.min(0)
+    return G(best_z[start, torch.arange(len(images))]).reshape(images.shape), error
+
+
+def representation_error(
+    G: ImageGenerator, images: Tensor, *, starts: int = 3, iterations: int = 500, seed: int = 0
+) -> Tensor:
+    """Return the mean-squared distance of images (N, 64, 64) to the range of G, (N,), as `closest_in_range` finds it."""
+    return closest_in_range(G, images, starts=starts, iterations=iterations, seed=seed)[1]
 
 
 def ship(name: str, run: Training, held_out: Tensor, *, dtype: torch.dtype = torch.float16) -> dict:
@@ -357,7 +378,9 @@ def ship(name: str, run: Training, held_out: Tensor, *, dtype: torch.dtype = tor
     """
     if run.step < run.settings.steps:
         raise ValueError(f"{name} stands at step {run.step} of {run.settings.steps}; let the training end first.")
-    tensors = {key: value.to(dtype) if value.is_floating_point() else value for key, value in run.average.state_dict().items()}
+    tensors = {
+        key: value.to(dtype) if value.is_floating_point() else value for key, value in run.average.state_dict().items()
+    }
     path = WEIGHTS / f"{name}.safetensors"
     save_tensors(path, tensors, {"name": name})
     rounded = deepcopy(run.average)
@@ -371,7 +394,9 @@ def ship(name: str, run: Training, held_out: Tensor, *, dtype: torch.dtype = tor
         "training_images": len(run.images),
         "steps": run.step,
         "seconds": round(run.seconds),
-        "device": torch.cuda.get_device_name(run.device) if run.device.type == "cuda" else f"CPU, {torch.get_num_threads()} threads",
+        "device": torch.cuda.get_device_name(run.device)
+        if run.device.type == "cuda"
+        else f"CPU, {torch.get_num_threads()} threads",
         "dtype": str(dtype).removeprefix("torch."),
         "held_out_images": len(held_out),
         "representation_error": {"median": error.median().item(), "mean": error.mean().item(), "worst": error.max().item()},

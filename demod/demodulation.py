@@ -23,6 +23,8 @@ from demod.descent import descend
 from demod.generators import Generator
 
 PIXELS = SIDE * SIDE
+MNIST_DIGITS = "MNIST test digits"
+DRAWN_DIGITS = "digits drawn from the shipped generator: MNIST was not at hand (`demod data` fetches it)"
 
 
 @dataclass(frozen=True)
@@ -99,7 +101,9 @@ def recover(
     if y.shape[-2:] != (SIDE, SIDE):
         raise ValueError(f"y has shape {tuple(y.shape)}, but images of 64 × 64 pixels are required; use demod.data.resize.")
     if not torch.is_floating_point(y) or not ((y >= 0) & (y <= 1)).all():
-        raise ValueError(f"y is {y.dtype} in [{y.min():.3g}, {y.max():.3g}], but floating point in [0, 1] is required; divide by the peak.")
+        raise ValueError(
+            f"y is {y.dtype} in [{y.min():.3g}, {y.max():.3g}], but floats in [0, 1] are required; divide by the peak."
+        )
     G1 = load_generator("digits", device=y.device) if signal_prior is None else signal_prior
     G2 = load_generator("distortions", device=y.device) if modulator_prior is None else modulator_prior
     started = time.perf_counter()

@@ -26,7 +26,7 @@ class Solution:
 
     h, m : latent codes, (*B, n) and (*B, p)
     signal, modulator : G1(h) and G2(m), (*B, ℓ)
-    objective : f at the start and after each iteration, (iterations + 1, *B); the last value is repeated once a problem is done
+    objective : f at the start and after each iteration, (iterations + 1, *B), constant once a problem is done
     converged : whether √(2f)/‖y‖ reached the tolerance, (*B,)
     diverged : whether an iterate was no longer finite; such a problem returns its last finite iterate, (*B,)
     iterations : iterations spent on each problem, (*B,)
@@ -113,7 +113,7 @@ def _gain(G1: Generator, G2: Generator) -> float:
     for name, G in (("G1", G1), ("G2", G2)):
         if not _is_gaussian(G):
             raise ValueError(
-                f"step_size is None, but its rule holds for networks drawn by ReLUGenerator.gaussian, and {name} is not one: "
+                f"step_size is None, but its rule holds for networks drawn by ReLUGenerator.gaussian, and {name} is none: "
                 "give step_size (it multiplies the gradient of the sum (2)), and h and m or rng."
             )
     depth = len(G1.widths) + len(G2.widths) - 2
@@ -126,16 +126,20 @@ def _is_gaussian(G: Generator) -> bool:
 
 def _check_finite(name: str, value: Tensor) -> None:
     if not torch.is_floating_point(value) or not value.isfinite().all():
-        raise ValueError(f"{name} must be floating point and finite; it is {value.dtype} with NaN or infinite entries or integers.")
+        raise ValueError(
+            f"{name} must be floating point and finite; it is {value.dtype} with NaN or infinite entries or integers."
+        )
 
 
 def _start(name: str, G: Generator, z: Tensor | None, y: Tensor, norm: Tensor | None, rng: torch.Generator | None) -> Tensor:
-    """Return the starting code: the one given, or a random direction of the given norm, or N(0, I) where no norm is known."""
+    """Return the starting code: the one given, or a random direction of the given norm, or N(0, I) if no norm is known."""
     shape = (*y.shape[:-1], G.widths[0])
     if z is not None:
         _check_finite(name, z)
         if z.shape != shape or z.dtype != y.dtype:
-            raise ValueError(f"{name} is {z.dtype} {tuple(z.shape)}, but y asks for {y.dtype} {shape}: one code for each problem.")
+            raise ValueError(
+                f"{name} is {z.dtype} {tuple(z.shape)}, but y asks for {y.dtype} {shape}: one code for each problem."
+            )
         return z.detach().clone()
     if rng is None:
         raise ValueError(f"{name} is None and so is rng; give a starting code, or a torch.Generator to draw one.")
@@ -256,4 +260,3 @@ def outer_product_error(h: Tensor, m: Tensor, h0: Tensor, m0: Tensor) -> Tensor:
 def relative_residual(solution: Solution, y: Tensor) -> Tensor:
     """Return ‖signal ⊙ modulator - y‖ / ‖y‖, shape (*B,)."""
     return (solution.signal * solution.modulator - y).norm(dim=-1) / y.norm(dim=-1)
-

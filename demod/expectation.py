@@ -21,7 +21,7 @@ def angle_map(theta: Tensor) -> Tensor:
 
 
 def contraction(depth: int) -> float:
-    """Return ρ_d of Theorem 3 for a network of `depth` layers, by the sum above: 0 at d = 1, 1/π at d = 2, towards 1 with depth.
+    """Return ρ_d of Theorem 3 for a network of `depth` layers: 0 at d = 1, 1/π at d = 2, towards 1 with depth.
 
     Raises
     ------

@@ -10,7 +10,8 @@ so its pullback u ↦ Λ_zᵀ u is a product of masked transposes. A unit whose 
 """
 
 from collections.abc import Callable, Sequence
-from math import log, prod
+from itertools import pairwise
+from math import log
 from typing import Protocol
 
 import torch
@@ -57,7 +58,7 @@ class ReLUGenerator:
     def __init__(self, weights: Sequence[Tensor], *, alpha: float | None = None) -> None:
         if not weights:
             raise ValueError("weights is empty; give one matrix per layer.")
-        for i, (W, V) in enumerate(zip(weights, weights[1:], strict=False)):
+        for i, (W, V) in enumerate(pairwise(weights)):
             if W.shape[-2] != V.shape[-1]:
                 raise ValueError(f"weights[{i}] produces {W.shape[-2]} entries but weights[{i + 1}] takes {V.shape[-1]}.")
         self.weights = tuple(weights)
@@ -94,7 +95,7 @@ class ReLUGenerator:
             raise ValueError(f"widths is {tuple(widths)}, but a network needs (n, …, l): two or more positive integers.")
         weights = [
             torch.randn(*batch, rows, columns, generator=rng, dtype=torch.float64) / rows**0.5
-            for columns, rows in zip(widths, widths[1:], strict=False)
+            for columns, rows in pairwise(widths)
         ]
         if truncate_last:
             W = weights[-1]
@@ -142,7 +143,9 @@ class ReLUGenerator:
 
     def _check(self, z: Tensor) -> None:
         if z.shape[-1:] != self.widths[:1]:
-            raise ValueError(f"z has shape {tuple(z.shape)} but this network takes codes of {self.widths[0]} entries, (*B, n).")
+            raise ValueError(
+                f"z has shape {tuple(z.shape)} but this network takes codes of {self.widths[0]} entries, (*B, n)."
+            )
         if z.dtype != self.weights[0].dtype:
             raise ValueError(f"z is {z.dtype} but the weights are {self.weights[0].dtype}; convert one with .to(dtype=…).")
 
@@ -165,9 +168,7 @@ def expansion_constants(widths: Sequence[int]) -> tuple[float, ...]:
 
     It is infinite where n_{i-1} = 1: log 1 = 0 makes A2 vacuous.
     """
-    return tuple(
-        n_i / (n * log(n)) if n > 1 else float("inf") for n, n_i in zip(widths[:-2], widths[1:-1], strict=True)
-    )
+    return tuple(n_i / (n * log(n)) if n > 1 else float("inf") for n, n_i in pairwise(widths[:-1]))
 
 
 def measurement_constant(widths1: Sequence[int], widths2: Sequence[int]) -> float:
@@ -182,8 +183,3 @@ def measurement_constant(widths1: Sequence[int], widths2: Sequence[int]) -> floa
         raise ValueError(f"G1 produces {widths1[-1]} entries and G2 {widths2[-1]}, but both factors of y have the same l.")
     need = sum((n * log(n)) ** 2 for n in (widths1[-2], widths2[-2]))
     return widths1[-1] / need if need else float("inf")
-
-
-def weight_count(widths: Sequence[int]) -> int:
-    """Return the number of weights of a network: each costs one multiplication per forward pass."""
-    return sum(prod(pair) for pair in zip(widths, widths[1:], strict=False))

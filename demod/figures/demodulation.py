@@ -8,12 +8,9 @@ from demod.figures.style import BEST, PAPER, canvas, image_rows
 SETTINGS = {"the paper's setting": PAPER, "best setting": BEST}
 
 
-def plot_recovery(rows: dict[str, np.ndarray], psnr: dict[str, np.ndarray], ssim: dict[str, np.ndarray]) -> Figure:
-    """Draw labelled rows of images (N, 64, 64), with PSNR in dB and SSIM under the rows that `psnr` and `ssim` name."""
-    notes = {
-        label: [f"{p:.1f}\n{s:.2f}" for p, s in zip(psnr[label], ssim[label], strict=True)] for label in psnr
-    }
-    return image_rows(rows, notes)
+def plot_recovery(rows: dict[str, np.ndarray], scores: dict[str, np.ndarray]) -> Figure:
+    """Draw labelled rows of images (N, 64, 64); scores[label] (N, 2) are the PSNR in dB and SSIM to write under a row."""
+    return image_rows(rows, {label: [f"{psnr:.1f}\n{ssim:.2f}" for psnr, ssim in pairs] for label, pairs in scores.items()})
 
 
 def plot_histories(histories: dict[str, np.ndarray]) -> Figure:
@@ -21,7 +18,9 @@ def plot_histories(histories: dict[str, np.ndarray]) -> Figure:
     fig, ax = canvas(size=(6.0, 3.4))
     for label, history in histories.items():
         ax.loglog(np.arange(1, len(history) + 1), history, color=SETTINGS[label], linewidth=0.5, alpha=0.4)
-        ax.loglog(np.arange(1, len(history) + 1), np.median(history, axis=1), color=SETTINGS[label], linewidth=2.2, label=label)
+        ax.loglog(
+            np.arange(1, len(history) + 1), np.median(history, axis=1), color=SETTINGS[label], linewidth=2.2, label=label
+        )
     ax.set(xlabel="iteration $i + 1$", ylabel=r"$\|w_i \odot x_i - y_0\|^2\ /\ 4096$")
     ax.legend(frameon=False)
     return fig

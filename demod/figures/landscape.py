@@ -45,7 +45,13 @@ def plot_contours(h: np.ndarray, m: np.ndarray, f: np.ndarray, products: np.ndar
         ax.plot(x, y, color="white", linewidth=4)
         ax.plot(x, y, color=colour, linewidth=2.2, linestyle="--", label=label)
     ax.set(xlabel="$h$", ylabel="$m$", aspect="equal", xlim=h[[0, -1]], ylim=m[[0, -1]])
-    fig.colorbar(filled, label=r"$f(h, m)\ /\ \frac{1}{2}\|y_0\|^2$", shrink=0.85, ticks=(0, 0.25, 0.7, 0.9, 0.96, 0.99, 1.0, 1.3, 1.6), format="%g")
+    fig.colorbar(
+        filled,
+        label=r"$f(h, m)\ /\ \frac{1}{2}\|y_0\|^2$",
+        shrink=0.85,
+        ticks=(0, 0.25, 0.7, 0.9, 0.96, 0.99, 1.0, 1.3, 1.6),
+        format="%g",
+    )
     fig.legend(*ax.get_legend_handles_labels(), loc="outside lower center", ncols=2, frameon=False, fontsize=9)
     return fig
 

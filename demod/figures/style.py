@@ -48,7 +48,7 @@ def show_image(ax: Axes, image: np.ndarray) -> None:
 
 
 def image_rows(rows: dict[str, np.ndarray], notes: dict[str, list[str]] | None = None, *, width: float = 6.4) -> Figure:
-    """Return a figure with one labelled row of images (N, height, width) per entry, and notes[label] under each of its images."""
+    """Return a figure with a labelled row of images (N, height, width) per entry, and notes[label] under its images."""
     notes = notes or {}
     count = len(next(iter(rows.values())))
     cell = width / (count + 0.9)
