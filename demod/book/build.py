@@ -1,0 +1,186 @@
+"""The whole build, in order; every step refuses to pass on what it cannot vouch for."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+import time
+from functools import cache
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+from doit.cmd_base import ModuleTaskLoader
+from doit.doit_cmd import DoitMain
+from doit.exceptions import TaskFailed
+from rich.console import Console
+
+from demod.artifacts import read_json, sha256, write_json
+from demod.book.execution import Chapter, execute
+from demod.book.html import check_html
+from demod.book.ingredients import chapter_ingredients
+from demod.book.layout import BuildError, Layout, fresh_folder, only_build, recover_folder, replace_folder
+from demod.book.notebooks import COLOURS, check_source, read_notebook
+from demod.book.numbers import corrected, read_numbers, results_block
+from demod.book.progress import Terminal
+from demod.book.staging import stage
+from demod.data import mnist_available
+
+SEED = 2019
+STAMP = "build.json"  # inside the book: what it was made from, so that an unchanged book is not made again
+JUPYTER_BOOK = (sys.executable, "-c", "from jupyter_book.cli.main import main; main()")
+COMPLAINT = re.compile(r"WARNING|ERROR|Error")
+
+
+def build(root: Path, *, profile: str, device: str, jobs: int | None, console: Console) -> Path:
+    """Build the book whose sources lie in `root` and return the folder of its HTML.
+
+    Parameters
+    ----------
+    root : Path
+        The folder of _config.yml and _toc.yml. Products go to `root`/_build.
+    profile, device : str
+        As for `demod.chapter.begin`.
+    jobs : int, optional
+        How many chapters run at once; by default one per core. On a GPU they run one by one.
+    console : Console
+        Where the progress is shown.
+
+    Raises
+    ------
+    BuildError
+        If anything is amiss; the last good book is as it was.
+    """
+    start, layout = time.monotonic(), Layout(root.resolve())
+    with only_build(layout):
+        recover_folder(layout.html)
+        chapters = plan(layout, profile, device)
+        run_chapters(layout, chapters, jobs, console)
+        check_readme(layout, chapters, console)
+        if render(layout, chapters):
+            console.print("  [green]✓[/] the book is rendered and checked")
+        else:
+            console.print("  [dim]= the book is unchanged[/]")
+    index = layout.html / "index.html"
+    console.print(f"{len(chapters)} chapters in {time.monotonic() - start:.0f} s. Read them: open {_relative(index)}")
+    return layout.html
+
+
+def _relative(path: Path) -> Path:
+    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
+
+
+def plan(layout: Layout, profile: str, device: str) -> list[Chapter]:
+    """Return the chapters of the book with their parameters and ingredients, once their sources are found sound."""
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    parameters = {"profile": profile, "device": device, "seed": SEED}
+    mnist = cache(mnist_available)
+    chapters, problems = [], []
+    for slug, path in layout.notebooks().items():
+        notebook = read_notebook(path)
+        if found := check_source(notebook, parameters):
+            problems += [f"{slug}: {problem}." for problem in found]
+        else:
+            chapters.append(
+                Chapter(slug, path, parameters, chapter_ingredients(notebook, parameters, layout.root, mnist=mnist))
+            )
+    if problems:
+        raise BuildError("\n".join(problems))
+    return chapters
+
+
+def run_chapters(layout: Layout, chapters: list[Chapter], jobs: int | None, console: Console) -> None:
+    """Run the chapters that are not in the cache, the longest first, workers × threads = cores."""
+    stale = [chapter for chapter in chapters if chapter.reasons(layout)]
+    on_gpu = any(chapter.parameters["device"] == "cuda" for chapter in stale)
+    cores = len(os.sched_getaffinity(0))
+    workers = 1 if on_gpu else max(min(jobs or cores, cores, len(stale)), 1)
+    last = {chapter.slug: chapter.card(layout).get("seconds") for chapter in stale}
+    terminal = Terminal(console, last, workers)
+    order = sorted(chapters, key=lambda chapter: -(last.get(chapter.slug) or 0))
+    tasks = [_task(chapter, layout, cores // workers) for chapter in order]
+    settings = {
+        "dep_file": str(layout.products / "doit.json"),
+        "backend": "json",
+        "reporter": terminal,
+        "num_process": workers,
+        "par_type": "thread",  # each thread waits for the process of one chapter
+        "continue": True,
+    }
+    DoitMain(ModuleTaskLoader({"task_chapter": lambda: iter(tasks), "DOIT_CONFIG": settings}), config_filenames=()).run(
+        ["run"]
+    )
+    if terminal.failures:
+        raise BuildError("\n".join(terminal.failures))
+
+
+def _task(chapter: Chapter, layout: Layout, threads: int) -> dict[str, Any]:
+    """Return the doit task of a chapter. Whether it is up to date is read from its card, which survives a killed build."""
+    reasons = chapter.reasons(layout)
+
+    def action() -> TaskFailed | None:
+        try:
+            execute(chapter, layout, threads)
+        except BuildError as error:
+            return TaskFailed(str(error))
+        return None
+
+    shown = f"{', '.join(reasons[:3])}{' …' if len(reasons) > 3 else ''}"
+    return {"name": chapter.slug, "actions": [action], "uptodate": [not reasons], "io": {"capture": False}, "doc": shown}
+
+
+def check_readme(layout: Layout, chapters: list[Chapter], console: Console) -> None:
+    """Compare the numbers that README.md quotes with those of this build, if both mean the same run: quick, with MNIST."""
+    readme = layout.root / "README.md"
+    block = results_block(readme.read_text(encoding="utf-8")) if readme.is_file() else None
+    if block is None:
+        return
+    if any(c.parameters["profile"] != "quick" or c.ingredients.get("MNIST") == "absent" for c in chapters):
+        console.print("  [dim]the table of README.md is not compared: it shows the quick profile with MNIST[/]")
+        return
+    try:
+        right = corrected(block, read_numbers(layout.numbers, layout.notebooks()))
+    except ValueError as error:
+        raise BuildError(str(error)) from error
+    if right != block:
+        table = layout.products / "readme-table.md"
+        table.write_text(right, encoding="utf-8")
+        raise BuildError(f"The results in README.md are not those of this build; put {_relative(table)} in their place.")
+
+
+def render(layout: Layout, chapters: list[Chapter]) -> bool:
+    """Make the HTML, check it and swap it in; return False if the book that is there was made from the same things."""
+    key = _fingerprint(stage(layout))
+    stamp = layout.html / STAMP
+    if stamp.is_file() and read_json(stamp)["key"] == key:
+        return False
+    site = fresh_folder(layout.products / "site")
+    command = [*JUPYTER_BOOK, "build", str(layout.stage), "--path-output", str(site), "-W", "--keep-going", "--quiet"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    html = site / "_build" / "html"
+    if done.returncode != 0 or not (html / "index.html").is_file():
+        raise BuildError(f"jupyter-book refuses the book:\n{_complaints(done.stdout + done.stderr, layout)}")
+    if problems := check_html(html):
+        raise BuildError("The HTML is not as it should be:\n" + "\n".join(problems))
+    parameters = chapters[0].parameters if chapters else {}
+    mnist = any(chapter.ingredients.get("MNIST") == "at hand" for chapter in chapters)
+    write_json(html / STAMP, {"key": key, **parameters, "mnist": mnist, "chapters": [chapter.slug for chapter in chapters]})
+    replace_folder(html, layout.html)
+    return True
+
+
+def _fingerprint(folder: Path) -> str:
+    """Return a hash of all files in `folder`, of the code of the build and of what renders the book."""
+    staged = {path.relative_to(folder).as_posix(): sha256(path) for path in sorted(folder.rglob("*")) if path.is_file()}
+    code = {path.name: sha256(path) for path in sorted(Path(__file__).parent.glob("*.py"))}
+    tools = {name: version(name) for name in ("jupyter-book", "sphinx", "sphinx-book-theme", "myst-nb")}
+    return sha256(json.dumps([staged, code, tools]).encode())
+
+
+def _complaints(log: str, layout: Layout) -> str:
+    """Return the warnings and errors of jupyter-book's output, or its end, with the names of the sources."""
+    lines = COLOURS.sub("", log).replace(f"{layout.stage}/", "").strip().split("\n")
+    return "\n".join([line for line in lines if COMPLAINT.search(line)] or lines[-20:])

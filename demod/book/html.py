@@ -1,0 +1,85 @@
+"""What the rendered book must look like: whole, described, and at home on a machine without a network.
+
+jupyter-book -W says nothing about tracebacks inside executed notebooks, about images in raw HTML, or about other hosts.
+"""
+
+import re
+from dataclasses import dataclass, field
+from html.parser import HTMLParser
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+from demod.book.notebooks import TRACEBACK
+
+LOADED = {"script": "src", "link": "href", "img": "src", "source": "src", "iframe": "src", "video": "src", "audio": "src"}
+CSS_URL = re.compile(r"""(?:url\(|@import)\s*["']?(?:https?:)?//[^"')]+""")
+
+
+@dataclass
+class Page(HTMLParser):
+    """What a page loads, where it links, which targets it has, and what is wrong with it on its own."""
+
+    path: Path
+    links: list[str] = field(default_factory=list)
+    targets: set[str] = field(default_factory=set)
+    problems: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        """Parse the file."""
+        super().__init__()
+        self.feed(self.path.read_text(encoding="utf-8"))
+        self.close()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        """Note what a tag loads, links or names."""
+        values = {name: value or "" for name, value in attrs}
+        self.targets |= {values[name] for name in ("id", "name") if name in values}
+        if tag == "img" and not values.get("alt", "").strip():
+            self.problems.append(f"the image {values.get('src', '')} has no alternative text")
+        if tag == "a" and "href" in values and not _elsewhere(values["href"]):
+            self.links.append(values["href"])
+        if (address := values.get(LOADED.get(tag, ""))) and not address.startswith("data:"):
+            if _elsewhere(address):
+                self.problems.append(f"{address} is loaded from another host")
+            else:
+                self.links.append(address)
+
+    def handle_data(self, data: str) -> None:
+        """Look for tracebacks in the text."""
+        if TRACEBACK in data:
+            self.problems.append("there is a traceback in the text")
+
+
+def _elsewhere(address: str) -> bool:
+    parts = urlsplit(address)
+    return bool(parts.scheme or parts.netloc)
+
+
+def check_html(folder: Path) -> list[str]:
+    """Return what is wrong with the book in `folder`, one line a defect."""
+    pages = {path.resolve(): Page(path) for path in sorted(folder.rglob("*.html"))}
+    problems = [f"{path.relative_to(folder)}: {problem}" for path, problem in _of_pages(pages)]
+    for sheet in sorted(folder.rglob("*.css")):
+        found = CSS_URL.findall(sheet.read_text(encoding="utf-8"))
+        problems += [f"{sheet.relative_to(folder)}: {address} is loaded from another host" for address in found]
+    return problems
+
+
+def _of_pages(pages: dict[Path, Page]) -> list[tuple[Path, str]]:
+    found = [(page.path, problem) for page in pages.values() for problem in page.problems]
+    for page in pages.values():
+        found += [(page.path, problem) for link in page.links if (problem := _check_link(page, link, pages))]
+    return found
+
+
+def _check_link(page: Page, link: str, pages: dict[Path, Page]) -> str | None:
+    """Return what is wrong with a link inside the book, if anything."""
+    parts = urlsplit(link)
+    path = (page.path.parent / unquote(parts.path)).resolve() if parts.path else page.path.resolve()
+    path = path / "index.html" if path.is_dir() else path
+    if not path.is_file():
+        return f"{link} leads to no file"
+    fragment = unquote(parts.fragment)
+    if fragment and path in pages and fragment not in pages[path].targets:
+        return f"{link} leads to no place on its page"
+    return None

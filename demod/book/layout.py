@@ -1,0 +1,126 @@
+"""Where the book's sources and products lie, and how a folder is replaced without ever being lost.
+
+`_build/html` is replaced by two renames and one removal. A build that is killed between the renames leaves the last good
+book under `html.previous`; the next one begins by renaming it back.
+"""
+
+import fcntl
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import yaml
+
+
+class BuildError(Exception):
+    """The book was not built. The message says what failed, where to look and what to do."""
+
+
+@dataclass(frozen=True)
+class Layout:
+    """The folders of the book whose sources lie in `root`."""
+
+    root: Path
+
+    @property
+    def products(self) -> Path:
+        """Everything the build writes."""
+        return self.root / "_build"
+
+    @property
+    def executed(self) -> Path:
+        """One executed notebook a chapter, with a card: what it was made from, and how long it took."""
+        return self.products / "executed"
+
+    @property
+    def figures(self) -> Path:
+        """One folder a chapter: its figures, as chapters leave them."""
+        return self.products / "figures"
+
+    @property
+    def numbers(self) -> Path:
+        """One record a chapter: its numbers, choices and data."""
+        return self.products / "numbers"
+
+    @property
+    def stage(self) -> Path:
+        """What jupyter-book reads."""
+        return self.products / "stage"
+
+    @property
+    def html(self) -> Path:
+        """The book."""
+        return self.products / "html"
+
+    def pages(self) -> list[str]:
+        """Return the pages in reading order, as `_toc.yml` names them: "chapters/landscape"."""
+        pages = _files(yaml.safe_load((self.root / "_toc.yml").read_text(encoding="utf-8")))
+        for page in pages:
+            if not any((self.root / f"{page}{ending}").is_file() for ending in (".ipynb", ".md")):
+                raise BuildError(f"_toc.yml lists {page}, but there is neither {page}.ipynb nor {page}.md.")
+        return pages
+
+    def notebooks(self) -> dict[str, Path]:
+        """Return the chapters that run, slug to notebook, in reading order."""
+        paths = [self.root / f"{page}.ipynb" for page in self.pages()]
+        return {path.stem: path for path in paths if path.is_file()}
+
+
+def _files(entry: dict | list) -> list[str]:
+    """Return the values of all `root` and `file` keys in a table of contents, in order."""
+    if isinstance(entry, list):
+        return [file for item in entry for file in _files(item)]
+    found = []
+    for key, value in entry.items():
+        if key in ("root", "file"):
+            found.append(value)
+        elif isinstance(value, dict | list):
+            found += _files(value)
+    return found
+
+
+def _previous(folder: Path) -> Path:
+    return folder.with_name(f"{folder.name}.previous")
+
+
+def replace_folder(new: Path, folder: Path) -> None:
+    """Put `new` in the place of `folder`, which may or may not exist."""
+    recover_folder(folder)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    if folder.exists():
+        folder.rename(_previous(folder))
+    new.rename(folder)
+    shutil.rmtree(_previous(folder), ignore_errors=True)
+
+
+def recover_folder(folder: Path) -> None:
+    """Finish or undo a replacement of `folder` that was killed halfway."""
+    previous = _previous(folder)
+    if previous.exists() and not folder.exists():
+        previous.rename(folder)
+    elif previous.exists():
+        shutil.rmtree(previous)
+
+
+def fresh_folder(folder: Path) -> Path:
+    """Return `folder`, empty."""
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    return folder
+
+
+@contextmanager
+def only_build(layout: Layout) -> Iterator[None]:
+    """Hold the lock of `layout.products`; the system frees it when the process ends, however it ends."""
+    for name in ("_config.yml", "_toc.yml"):
+        if not (layout.root / name).is_file():
+            raise BuildError(f"There is no {name} in {layout.root}; run `demod build` in the folder that holds the book.")
+    layout.products.mkdir(exist_ok=True)
+    with (layout.products / "lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise BuildError(f"Another build of {layout.root} is running; wait for it, or stop it.") from error
+        yield

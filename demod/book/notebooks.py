@@ -1,0 +1,108 @@
+"""What a chapter's notebook must look like, before it runs and after.
+
+papermill alone accepts too much: it exits 0 after `sys.exit(0)` and after `!false`, it leaves the cells after a killed
+kernel marked as completed, and it passes over parameters that the notebook does not declare.
+"""
+
+import ast
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from IPython.core.inputtransformer2 import TransformerManager
+
+from demod.artifacts import read_json
+from demod.book.layout import BuildError
+
+Notebook = dict[str, Any]
+Cell = dict[str, Any]
+
+SHELL = re.compile(r"get_ipython\(\)\.(system|getoutput)\(|run_cell_magic\('(bash|sh|script|system|!)'")
+COLOURS = re.compile(r"\x1b\[[0-9;]*m")
+TRACEBACK = "Traceback (most recent call last)"
+WARNING = re.compile(r"^\S+:\d+: \w*Warning: .*$", re.MULTILINE)
+
+
+def read_notebook(path: Path) -> Notebook:
+    """Read a notebook of format 4."""
+    notebook = read_json(path)
+    if notebook.get("nbformat") != 4:
+        raise BuildError(f"{path} is not a notebook of format 4; save it again with JupyterLab.")
+    return notebook
+
+
+def text(cell: Cell, key: str = "source") -> str:
+    """Return the source of a cell (or another field of it, or of an output) as one string."""
+    content = cell.get(key, "")
+    return content if isinstance(content, str) else "".join(content)
+
+
+def code_cells(notebook: Notebook) -> Iterator[tuple[int, Cell]]:
+    """Yield the code cells that are not blank, with their number among all cells, from 1."""
+    for number, cell in enumerate(notebook["cells"], 1):
+        if cell["cell_type"] == "code" and text(cell).strip():
+            yield number, cell
+
+
+def tags(cell: Cell) -> list[str]:
+    """Return the tags of a cell."""
+    return cell.get("metadata", {}).get("tags", [])
+
+
+def python_code(notebook: Notebook) -> str:
+    """Return all code of a notebook as one Python program, magics and shell escapes spelled out as calls."""
+    return "\n".join(TransformerManager().transform_cell(text(cell)) for _, cell in code_cells(notebook))
+
+
+def check_source(notebook: Notebook, parameters: Mapping[str, Any]) -> list[str]:
+    """Return why a notebook cannot be run with `parameters`; nothing if it can."""
+    problems = []
+    for number, cell in code_cells(notebook):
+        code = TransformerManager().transform_cell(text(cell))
+        if SHELL.search(code):
+            problems.append(f"cell {number} calls the shell, whose failure would go unseen; call Python instead")
+        try:
+            ast.parse(code)
+        except SyntaxError as error:
+            problems.append(f"cell {number} is not Python: {error}")
+    return problems or _check_parameters(notebook, parameters)
+
+
+def _check_parameters(notebook: Notebook, parameters: Mapping[str, Any]) -> list[str]:
+    cells = [cell for _, cell in code_cells(notebook) if "parameters" in tags(cell)]
+    if len(cells) != 1:
+        return [f'{len(cells)} cells are tagged "parameters"; tag the one that assigns {", ".join(parameters)}']
+    targets = [target for node in ast.parse(text(cells[0])).body if isinstance(node, ast.Assign) for target in node.targets]
+    declared = {target.id for target in targets if isinstance(target, ast.Name)}
+    return [
+        f'{name} is not assigned in the cell tagged "parameters", so that setting it would do nothing; assign it there'
+        for name in parameters
+        if name not in declared
+    ]
+
+
+def check_run(notebook: Notebook) -> list[str]:
+    """Return why an executed notebook is not to be believed; nothing if every cell ran to its end without an error."""
+    return [f"cell {number} {problem}" for number, cell in code_cells(notebook) if (problem := _check_cell(cell))]
+
+
+def _check_cell(cell: Cell) -> str | None:
+    for output in cell["outputs"]:
+        if output["output_type"] == "error":
+            return f"raised {output['ename']}: {COLOURS.sub('', output['evalue'])}"
+        written = COLOURS.sub("", _written(output))
+        if TRACEBACK in written:
+            return "printed a traceback"
+        if output.get("name") == "stderr" and (warning := WARNING.search(written)):
+            return f"warned: {warning.group()}"
+    if cell["execution_count"] is None:
+        return "did not run"
+    status = cell["metadata"].get("papermill", {}).get("status")
+    return None if status == "completed" else f"ended with status {status!r}"
+
+
+def _written(output: dict[str, Any]) -> str:
+    """Return what a reader would see of an output as text."""
+    data = output.get("data", {})
+    return text(output, "text") + "".join(text(data, kind) for kind in ("text/plain", "text/html", "text/markdown"))

@@ -1,0 +1,102 @@
+"""The numbers of the chapters, against the accepted ones and against the table of README.md.
+
+Accepted numbers lie in tests/expected/<profile>-<mnist|drawn>.json, by chapter and name, each with its tolerance, and are
+compared by the tests. In README.md, between two marks, every number is followed by a comment that names it,
+`26.3<!-- demodulation.psnr_digit -->`, and is compared with the text that the page shows, by the build.
+"""
+
+import math
+import re
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from demod.artifacts import read_json
+
+BLOCK = re.compile(r"(?<=<!-- results:begin -->\n).*?(?=<!-- results:end -->)", re.DOTALL)
+MARKED = re.compile(r"(?P<shown>[^\s|*`]+)(?P<mark>\s*<!--\s*(?P<chapter>[\w-]+)\.(?P<name>[\w-]+)\s*-->)")
+RELATIVE_TOLERANCE = 0.05  # of a newly accepted number: machines and thread counts sum in different orders
+SMALL = 1e-6  # below this only the size of a number is accepted, because it is rounding or a stopping rule
+
+Numbers = dict[str, dict[str, dict[str, Any]]]
+
+
+def expected_path(root: Path, stamp: Mapping[str, Any]) -> Path:
+    """Return the file of the accepted numbers for the build with this stamp: they depend on profile and data."""
+    return root / "tests" / "expected" / f"{stamp['profile']}-{'mnist' if stamp['mnist'] else 'drawn'}.json"
+
+
+def read_numbers(folder: Path, chapters: Iterable[str]) -> Numbers:
+    """Return the glued numbers of `chapters`: chapter, name, {"value": …, "text": …}."""
+    return {slug: read_json(folder / f"{slug}.json")["numbers"] for slug in chapters}
+
+
+def compare(numbers: Numbers, expected: Numbers) -> list[str]:
+    """Return where `numbers` differ from the accepted ones: missing, surplus, or outside the tolerance."""
+    flat, wanted = _flatten(numbers), _flatten(expected)
+    problems = [f"{name} is accepted, but no chapter glues it" for name in wanted.keys() - flat.keys()]
+    problems += [f"{name} is glued, but was never accepted" for name in flat.keys() - wanted.keys()]
+    for name in flat.keys() & wanted.keys():
+        value, accepted = flat[name]["value"], wanted[name]["value"]
+        rtol, atol = wanted[name].get("rtol", 0.0), wanted[name].get("atol", 0.0)
+        if not math.isclose(value, accepted, rel_tol=rtol, abs_tol=atol):
+            problems.append(f"{name} is {value:g}, accepted is {accepted:g} (rtol {rtol:g}, atol {atol:g})")
+    return sorted(problems)
+
+
+def accept(numbers: Numbers, expected: Numbers) -> Numbers:
+    """Return `numbers` as the accepted ones; tolerances that `expected` already has are kept."""
+    return {
+        slug: {name: {"value": number["value"], **_tolerance(number["value"], expected.get(slug, {}).get(name, {}))}
+               for name, number in sorted(chapter.items())}
+        for slug, chapter in numbers.items() if chapter
+    }  # fmt: skip
+
+
+def _tolerance(value: float, accepted: Mapping[str, float]) -> dict[str, float]:
+    kept = {key: accepted[key] for key in ("rtol", "atol") if key in accepted}
+    if kept or isinstance(value, int):
+        return kept
+    return {"atol": SMALL} if abs(value) < SMALL else {"rtol": RELATIVE_TOLERANCE}
+
+
+def _flatten(numbers: Numbers) -> dict[str, dict[str, Any]]:
+    return {f"{slug}.{name}": number for slug, chapter in numbers.items() for name, number in chapter.items()}
+
+
+def results_block(readme: str) -> str | None:
+    """Return what README.md has between `<!-- results:begin -->` and `<!-- results:end -->`; None without the marks."""
+    found = BLOCK.search(readme)
+    return found.group() if found else None
+
+
+def corrected(block: str, numbers: Numbers) -> str:
+    """Return `block` with every marked number as its page shows it; up to one unit of the last digit is left alone.
+
+    Raises
+    ------
+    ValueError
+        If a mark names a number that no chapter of `numbers` glues.
+    """
+    flat = _flatten(numbers)
+
+    def replace(found: re.Match[str]) -> str:
+        name = f"{found['chapter']}.{found['name']}"
+        if name not in flat:
+            raise ValueError(
+                f"README.md quotes {name}, but no chapter glues it; the numbers are: {', '.join(sorted(flat))}."
+            )
+        shown, text = found["shown"], flat[name]["text"]
+        return found.group() if _same(shown, text) else text + found["mark"]
+
+    return MARKED.sub(replace, block)
+
+
+def _same(shown: str, text: str) -> bool:
+    """Return whether two displayed numbers agree up to one unit of the last displayed digit."""
+    try:
+        difference = abs(float(shown) - float(text))
+    except ValueError:
+        return shown == text
+    digits = len(text.partition(".")[2])
+    return len(shown.partition(".")[2]) == digits and difference < 1.5 * 10**-digits

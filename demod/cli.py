@@ -1,0 +1,154 @@
+"""The command `demod`: the book, the data, the training.
+
+Exit status: 0 all is well; 1 the work failed, and the message says what to do; 2 the command line is wrong.
+"""
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, NoReturn
+
+import typer
+from rich.console import Console
+
+app = typer.Typer(
+    help="Blind demodulation with generative priors: the companion to the NeurIPS 2019 paper of Hand and Joshi.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_show_locals=False,
+)
+
+
+class Profile(StrEnum):
+    """How large the experiments are."""
+
+    QUICK = "quick"
+    FULL = "full"
+
+
+class Device(StrEnum):
+    """Where the numbers are computed."""
+
+    AUTO = "auto"
+    CPU = "cpu"
+    CUDA = "cuda"
+
+
+class Trained(StrEnum):
+    """The generators that can be trained."""
+
+    DIGITS = "digits"
+    DISTORTIONS = "distortions"
+
+
+DEVICE = typer.Option(help="auto takes CUDA where there is one, else the CPU.")
+
+
+def _fail(error: Exception) -> NoReturn:
+    Console(stderr=True).print(f"[red]demod:[/] {error}", markup=True, highlight=False, soft_wrap=True)
+    raise typer.Exit(1)
+
+
+@app.command()
+def build(
+    profile: Annotated[
+        Profile, typer.Option(help="quick: two cores, minutes. full: the paper's sizes, for a GPU.")
+    ] = Profile.QUICK,
+    jobs: Annotated[int | None, typer.Option(min=1, help="Chapters that run at once. [default: one per core]")] = None,
+    device: Annotated[Device, DEVICE] = Device.AUTO,
+    root: Annotated[
+        Path, typer.Option(help="The folder of _config.yml and _toc.yml.", file_okay=False, exists=True)
+    ] = Path(),
+) -> None:
+    """Execute the chapters and build the book into _build/html.
+
+    A chapter runs again only if its code, the modules of demod that it reaches, weights, data or the lock file changed.
+    Warnings are errors. A build that fails leaves the last good book as it was.
+    """
+    from demod.book.build import build as build_book
+    from demod.book.layout import BuildError
+
+    try:
+        build_book(root, profile=profile.value, device=device.value, jobs=jobs, console=Console(highlight=False))
+    except BuildError as error:
+        _fail(error)
+
+
+@app.command()
+def data() -> None:
+    """Find MNIST on this machine or download it, and verify every file by its SHA-256.
+
+    It is looked for in the folder that DEMOD_DATA_DIR names, then in the user cache, then at public mirrors.
+    """
+    from demod.data import MNISTUnavailableError, load_mnist
+
+    console = Console(highlight=False)
+    try:
+        for split in ("train", "test"):
+            images, _ = load_mnist(split)
+            console.print(f"{split}: {len(images):,} images of {images.shape[1]} × {images.shape[2]} pixels, verified")
+    except (MNISTUnavailableError, ValueError) as error:
+        _fail(error)
+
+
+@app.command()
+def train(
+    name: Annotated[Trained, typer.Argument(help="Which generator.")],
+    device: Annotated[Device, DEVICE] = Device.AUTO,
+    folder: Annotated[Path, typer.Option(help="Where checkpoints and samples go; a run that was cut off goes on.")] = Path(
+        "training"
+    ),
+    ship: Annotated[bool, typer.Option(help="Put the trained generator into demod/weights, with its card.")] = True,
+) -> None:
+    """Train a generator (hours on a CPU) and ship it.
+
+    A run that is killed loses at most 100 steps: the same command takes it up again.
+    """
+    import torch
+
+    from demod.data import MNISTUnavailableError
+    from demod.dcgan import SETTINGS, training_images
+    from demod.dcgan import ship as ship_generator
+    from demod.dcgan import train as train_generator
+
+    if device is Device.CUDA and not torch.cuda.is_available():
+        _fail(ValueError("device is cuda, but torch sees no CUDA device; use auto or cpu."))
+    chosen = "cuda" if device is not Device.CPU and torch.cuda.is_available() else "cpu"
+    try:
+        run = train_generator(training_images(name.value), SETTINGS[name.value], folder / name.value, device=chosen)
+        if ship:
+            card = ship_generator(name.value, run, _held_out(name))
+            error = card["representation_error"]["median"]
+            Console(highlight=False).print(f"{name.value} shipped: median representation error {error:.2e} a pixel, squared")
+    except (MNISTUnavailableError, ValueError) as error:
+        _fail(error)
+
+
+def _held_out(name: Trained) -> "Tensor":  # noqa: F821 - torch is loaded only by the commands that need it
+    """Return 256 images that training never saw, (256, 64, 64) in [0, 1]: test digits, or distortions off the grid."""
+    from demod.data import invert, load_mnist, random_distortions, resize
+
+    if name is Trained.DIGITS:
+        return resize(invert(load_mnist("test")[0][:256]))
+    return resize(random_distortions(256, seed=1))
+
+
+@app.command(hidden=True)
+def accept(root: Annotated[Path, typer.Option(file_okay=False, exists=True)] = Path()) -> None:
+    """Write the numbers of the last build to tests/expected as the accepted ones, for review.
+
+    Tolerances that are there are kept; new numbers get 5 %, integers none.
+    """
+    from demod.artifacts import read_json, write_json
+    from demod.book.build import STAMP
+    from demod.book.layout import Layout
+    from demod.book.numbers import accept as accepted
+    from demod.book.numbers import expected_path, read_numbers
+
+    layout = Layout(root.resolve())
+    if not (layout.html / STAMP).is_file():
+        _fail(ValueError("there is no book yet; run `demod build` first."))
+    stamp = read_json(layout.html / STAMP)
+    path = expected_path(layout.root, stamp)
+    numbers = read_numbers(layout.numbers, stamp["chapters"])
+    write_json(path, accepted(numbers, read_json(path) if path.is_file() else {}))
+    Console(highlight=False).print(f"{path.relative_to(layout.root)}: review it with `git diff`")
