@@ -16,7 +16,7 @@ from typing import Any
 from demod.artifacts import read_json, write_json
 from demod.book.ingredients import changed
 from demod.book.layout import BuildError, Layout, fresh_folder, replace_folder
-from demod.book.notebooks import check_run, check_source, read_notebook
+from demod.book.notebooks import check_run, read_notebook
 
 PLOTLY = "../plotly.min.js"  # as seen from a page under chapters/
 THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS")
@@ -52,8 +52,6 @@ def execute(chapter: Chapter, layout: Layout, threads: int) -> None:
     BuildError
         If the run is not to be believed; nothing of the last accepted run is touched.
     """
-    if problems := check_source(read_notebook(chapter.notebook), chapter.parameters):
-        raise BuildError(f"{chapter.notebook.name}: {'; '.join(problems)}.")
     run = fresh_folder(layout.products / "running" / chapter.slug)
     (run / "figures" / chapter.slug).mkdir(parents=True)
     start = time.monotonic()
@@ -81,9 +79,7 @@ def _refuse_unless_sound(chapter: Chapter, layout: Layout, run: Path, status: in
     failed.unlink(missing_ok=True)
     if not notebook.is_file():
         log = (run / "papermill.log").read_text(encoding="utf-8", errors="replace")
-        raise BuildError(
-            f"{chapter.slug}: papermill wrote no notebook and ended with status {status}:\n{log.strip()[-2000:]}"
-        )
+        raise BuildError(f"{chapter.slug}: papermill ended with status {status} before it began:\n{log.strip()[-2000:]}")
     problems = check_run(read_notebook(notebook))
     if not (run / "numbers" / f"{chapter.slug}.json").is_file():
         problems.append(f'begin("{chapter.slug}", …) was not called')

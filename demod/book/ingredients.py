@@ -9,7 +9,7 @@ import ast
 import json
 import platform
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -22,11 +22,11 @@ RESULT = re.compile(r"results/[\w./-]*\w")
 
 
 def chapter_ingredients(
-    notebook: Notebook, parameters: Mapping[str, Any], root: Path, *, mnist: bool, package: Path = PACKAGE
+    notebook: Notebook, parameters: Mapping[str, Any], root: Path, *, mnist: Callable[[], bool], package: Path = PACKAGE
 ) -> dict[str, str]:
     """Return what `notebook`, run with `parameters`, depends on: name to hash or value.
 
-    root is the folder of the book, package that of `demod`; mnist says whether MNIST is at hand.
+    root is the folder of the book, package that of `demod`; mnist() says whether MNIST is at hand.
     """
     code = python_code(notebook)
     modules = reached_modules(code, package)
@@ -40,7 +40,7 @@ def chapter_ingredients(
     if "demod.dcgan" in modules:
         files |= {f"weights/{path.name}": path for path in sorted((package / "weights").glob("*.*"))}
     if "demod.data" in modules:
-        found["MNIST"] = "at hand" if mnist else "absent"
+        found["MNIST"] = "at hand" if mnist() else "absent"
     return found | {name: sha256(path) if path.is_file() else "absent" for name, path in files.items()}
 
 

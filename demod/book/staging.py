@@ -51,7 +51,7 @@ def page_of(slug: str, notebook: Notebook, layout: Layout, table: str) -> Notebo
 
 
 def add_outputs(notebook: Notebook, executed: Notebook) -> None:
-    """Give the code cells of `notebook` the outputs of the same cells of `executed`; the injected cell has no counterpart."""
+    """Give the code cells of `notebook` the outputs of the same cells of `executed`, all but the injected one."""
     ran = [cell for _, cell in code_cells(executed) if "injected-parameters" not in tags(cell)]
     for (_, cell), done in zip(code_cells(notebook), ran, strict=True):
         cell["outputs"], cell["execution_count"] = done["outputs"], done["execution_count"]
@@ -67,9 +67,8 @@ def _set_width(cell: Cell) -> None:
 
 def banner(record: dict[str, Any], seconds: float) -> str:
     """Return the box of a page, in MyST: profile, seconds, device, data, and what `full` would change."""
-    lines = [
-        f"Made with the `{record['profile']}` profile in {seconds:.0f} s on: {record['device']}, seed {record['seed']}."
-    ]
+    where = f"{record['device']}, seed {record['seed']}"
+    lines = [f"Made with the `{record['profile']}` profile in {seconds:.0f} s on: {where}."]
     if record["data"]:
         lines.append(f"Data: {'; '.join(record['data'])}.")
     changes = [f"{name} {_show(pair['quick'])} → {_show(pair['full'])}" for name, pair in record["choices"].items()]
