@@ -89,10 +89,19 @@ def versions() -> dict[str, str]:
 
 
 def save_arrays(path: Path | str, arrays: Mapping[str, np.ndarray], provenance: Mapping[str, Any]) -> None:
-    """Write named arrays as `path` (.npz) and `provenance` beside it (.json), each atomically, the card last."""
+    """Write named arrays as `path` (.npz) and `provenance` beside it (.json), each atomically, the card last.
+
+    Raises
+    ------
+    ValueError
+        If an array holds Python objects, which only pickle could store.
+    """
     path = Path(path)
+    objects = [name for name, array in arrays.items() if np.asarray(array).dtype.hasobject]
+    if objects:
+        raise ValueError(f"arrays {', '.join(objects)} hold Python objects; give numbers, Booleans or strings.")
     with atomic_path(path) as temporary:
-        np.savez_compressed(temporary, allow_pickle=False, **arrays)
+        np.savez_compressed(temporary, **arrays)  # its allow_pickle is younger than the oldest NumPy allowed
     write_json(path.with_suffix(".json"), {**provenance, "sha256": sha256(path), "versions": versions()})
 
 
