@@ -53,5 +53,5 @@ def check_observation(G1: Generator, G2: Generator, y: Tensor) -> None:
     for name, G in (("G1", G1), ("G2", G2)):
         if y.shape[-1:] != G.widths[-1:]:
             raise ValueError(
-                f"y has shape {tuple(y.shape)} but {name} produces {G.widths[-1]} entries; flatten images with y.flatten(-2)."
+                f"y has shape {tuple(y.shape)} but {name} produces {G.widths[-1]} entries; flatten images: y.flatten(-2)."
             )
