@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
@@ -101,7 +102,11 @@ def run_chapters(layout: Layout, chapters: list[Chapter], jobs: int | None, cons
     last = {chapter.slug: chapter.card(layout).get("seconds") for chapter in stale}
     terminal = Terminal(console, last, workers)
     order = sorted(chapters, key=lambda chapter: -(last.get(chapter.slug) or 0))
-    tasks = [_task(chapter, layout, cores // workers) for chapter in order]
+
+    def task_chapter() -> Iterator[dict[str, Any]]:
+        for chapter in order:
+            yield _task(chapter, layout, cores // workers)
+
     settings = {
         "dep_file": str(layout.products / "doit.json"),
         "backend": "json",
@@ -110,11 +115,10 @@ def run_chapters(layout: Layout, chapters: list[Chapter], jobs: int | None, cons
         "par_type": "thread",  # each thread waits for the process of one chapter
         "continue": True,
     }
-    DoitMain(ModuleTaskLoader({"task_chapter": lambda: iter(tasks), "DOIT_CONFIG": settings}), config_filenames=()).run(
-        ["run"]
-    )
-    if terminal.failures:
-        raise BuildError("\n".join(terminal.failures))
+    loader = ModuleTaskLoader({"task_chapter": task_chapter, "DOIT_CONFIG": settings})
+    status = DoitMain(loader, config_filenames=()).run(["run"])
+    if terminal.failures or status != 0:
+        raise BuildError("\n".join(terminal.failures) or f"doit ended with status {status}; its message is above.")
 
 
 def _task(chapter: Chapter, layout: Layout, threads: int) -> dict[str, Any]:
@@ -129,7 +133,7 @@ def _task(chapter: Chapter, layout: Layout, threads: int) -> dict[str, Any]:
         return None
 
     shown = f"{', '.join(reasons[:3])}{' …' if len(reasons) > 3 else ''}"
-    return {"name": chapter.slug, "actions": [action], "uptodate": [not reasons], "io": {"capture": False}, "doc": shown}
+    return {"basename": chapter.slug, "actions": [action], "uptodate": [not reasons], "io": {"capture": False}, "doc": shown}
 
 
 def check_readme(layout: Layout, chapters: list[Chapter], console: Console) -> None:

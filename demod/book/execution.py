@@ -19,6 +19,7 @@ from demod.book.layout import BuildError, Layout, fresh_folder, replace_folder
 from demod.book.notebooks import check_run, read_notebook
 
 PLOTLY = "../plotly.min.js"  # as seen from a page under chapters/
+DEAD_KERNEL = 138  # papermill's exit status for it
 THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS")
 
 
@@ -84,7 +85,12 @@ def _refuse_unless_sound(chapter: Chapter, layout: Layout, run: Path, status: in
     if not (run / "numbers" / f"{chapter.slug}.json").is_file():
         problems.append(f'begin("{chapter.slug}", …) was not called')
     if status != 0:
-        problems.append(f"papermill ended with status {status}")
+        what = (
+            "its kernel died, perhaps for want of memory"
+            if status == DEAD_KERNEL
+            else f"papermill ended with status {status}"
+        )
+        problems.append(what)
     if problems:
         layout.executed.mkdir(parents=True, exist_ok=True)
         notebook.replace(failed)

@@ -39,14 +39,14 @@ class Terminal:
 
     def execute_task(self, task: Task) -> None:
         """Show that a chapter runs."""
-        slug = task.name.partition(":")[2]
+        slug = task.name
         self.started[slug] = time.monotonic()
         self.rows[slug] = self.bars.add_task(f"{slug}: {task.doc}")
         if not self.console.is_terminal:
             self.console.print(f"  … {slug}: {task.doc}")
 
     def _finish(self, task: Task) -> tuple[str, float]:
-        slug = task.name.partition(":")[2]
+        slug = task.name
         self.waiting.pop(slug, None)
         if slug in self.rows:
             self.bars.remove_task(self.rows.pop(slug))
