@@ -73,11 +73,11 @@ class Factor:
         return Factor.at(self.G, c * self.z, c * self.v)
 
 
-def reflect(first: Factor, second: Factor, y: Tensor) -> tuple[Factor, Factor]:
+def reflect(first: Factor, second: Factor, y: Tensor, active: Tensor) -> tuple[Factor, Factor]:
     """Line 3: move to the one of (±h, ±m) with the least objective; a tie keeps the current signs."""
     signals, modulators = (first.value, first.G(-first.z)), (second.value, second.G(-second.z))
     f = torch.stack([half_squared_norm(w * x - y) for w in signals for x in modulators])
-    best = torch.where(f.isnan(), torch.inf, f).argmin(0)[..., None]
+    best = torch.where(active, torch.where(f.isnan(), torch.inf, f).argmin(0)[..., None], 0)
     return first.reflect(1 - 2 * (best // 2).to(y.dtype)), second.reflect(1 - 2 * (best % 2).to(y.dtype))
 
 
@@ -129,6 +129,16 @@ def _check_finite(name: str, value: Tensor) -> None:
         raise ValueError(
             f"{name} must be floating point and finite; it is {value.dtype} with NaN or infinite entries or integers."
         )
+
+
+def _step_sizes(step_size: float | Tensor, y: Tensor) -> Tensor:
+    eta = torch.as_tensor(step_size, dtype=y.dtype, device=y.device)
+    if eta.shape not in (torch.Size(), y.shape[:-1]) or not ((eta > 0) & eta.isfinite()).all():
+        raise ValueError(
+            f"step_size is {step_size}; required is a positive number, or a tensor of them, shape {tuple(y.shape[:-1])}: "
+            "one for each problem."
+        )
+    return eta.expand(y.shape[:-1])
 
 
 def _start(name: str, G: Generator, z: Tensor | None, y: Tensor, norm: Tensor | None, rng: torch.Generator | None) -> Tensor:
@@ -194,7 +204,8 @@ def descend(
     Raises
     ------
     ValueError
-        If y, h or m is not finite or does not fit, y is zero, or step_size is None and a network is not Gaussian.
+        If y, h or m is not finite or does not fit, y is zero, step_size is not positive or does not fit, or it is None
+        and a network is not Gaussian.
     """
     check_observation(G1, G2, y)
     _check_finite("y", y)
@@ -207,8 +218,7 @@ def descend(
             "required are 0 ≤ momentum < 1 and counts that are not negative."
         )
     norm = code_scale(G1, G2, y).sqrt() if _is_gaussian(G1) and _is_gaussian(G2) else None
-    eta = default_step_size(G1, G2, y) if step_size is None else torch.as_tensor(step_size, dtype=y.dtype, device=y.device)
-    eta = eta.expand(y.shape[:-1])[..., None]
+    eta = (default_step_size(G1, G2, y) if step_size is None else _step_sizes(step_size, y))[..., None]
     h, m = _start("h", G1, h, y, norm, rng), _start("m", G2, m, y, norm, rng)
     balance = G1.homogeneous and G2.homogeneous if balance is None else balance
 
@@ -225,12 +235,12 @@ def descend(
             break
         before = first, second
         if reflect_every and i % reflect_every == 0:
-            first, second = reflect(first, second, y)
+            first, second = reflect(first, second, y, active[..., None])
         first, second = iterate(first, second, y, eta, momentum, active[..., None], simultaneous=simultaneous)
         if balance:
             first, second = balance_norms(first, second, active[..., None])
         f = half_squared_norm(first.value * second.value - y)
-        lost = active & ~f.isfinite()
+        lost = active & ~(f.isfinite() & first.z.isfinite().all(-1) & second.z.isfinite().all(-1))
         if lost.any():
             first, second = (_restore(new, old, lost[..., None]) for new, old in zip((first, second), before, strict=True))
             diverged = diverged | lost
