@@ -17,7 +17,7 @@ import torch
 from skimage.metrics import structural_similarity
 from torch import Tensor
 
-from demod.data import SIDE, invert, load_mnist, random_distortions, resize
+from demod.data import SIDE, invert, load_mnist, mnist_available, random_distortions, resize
 from demod.dcgan import load_generator
 from demod.descent import descend
 from demod.generators import Generator
@@ -127,7 +127,7 @@ def recover(
         solution.signal[kept, column].reshape(y.shape),
         solution.modulator[kept, column].reshape(y.shape),
         history[-1].reshape(y.shape[:-2]),
-        history.reshape(-1, *y.shape[:-2]),
+        history.reshape(len(history), *y.shape[:-2]),
         time.perf_counter() - started,
     )
 
@@ -168,3 +168,10 @@ def drawn_problems(count: int, seed: int = 2019) -> tuple[Tensor, Tensor]:
         G = load_generator(name)
         images.append(G(torch.randn(count, G.widths[0], generator=rng)).reshape(count, SIDE, SIDE))
     return images[0], images[1]
+
+
+def image_problems(first: int, count: int, seed: int = 2019) -> tuple[Tensor, Tensor, str]:
+    """Return (signals, modulators, what they are): `mnist_problems` where MNIST is at hand, else `drawn_problems`."""
+    if mnist_available():
+        return *mnist_problems(first, count, seed), MNIST_DIGITS
+    return *drawn_problems(count, seed), DRAWN_DIGITS
