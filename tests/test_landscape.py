@@ -1,0 +1,100 @@
+from math import pi
+
+import pytest
+import torch
+
+from demod.generators import ReLUGenerator
+from demod.landscape import QUADRANTS, branches, expected_branches, objective_grid
+from demod.objective import objective
+
+
+def draw_pair(rng, *, depths=(2, 2), inner=50, ell=200, networks=()):
+    G1, G2 = (ReLUGenerator.gaussian((1, *[inner] * (depth - 1), ell), rng, batch=networks) for depth in depths)
+    ones = torch.ones(*networks, 1, dtype=torch.float64)
+    return G1, G2, G1(ones) * G2(ones)
+
+
+def test_each_branch_is_the_minimum_of_f_in_its_quadrant(rng):
+    G1, G2, y = draw_pair(rng)
+    energy, found = y.square().sum().item() / 2, branches(G1, G2, y)
+    t = torch.linspace(0, 1.5, 30_001, dtype=torch.float64)[:, None]
+    for k, (sign_h, sign_m) in enumerate(QUADRANTS):
+        # the hyperbola is searched at an arbitrary place on it, |h| = 3 |m|
+        f = objective(G1, G2, sign_h * (3 * t).sqrt(), sign_m * (t / 3).sqrt(), y)
+        least, at = f.min(0)
+        assert found.product[k].item() == pytest.approx(t[at].item(), abs=2.6e-5)
+        assert energy * found.value[k].item() == pytest.approx(least.item(), abs=1e-9 * energy)
+
+
+def test_the_branch_of_the_planted_codes_is_at_one_with_value_zero(rng):
+    found = branches(*draw_pair(rng, networks=(20,)))
+    torch.testing.assert_close(found.product[:, 0], torch.ones(20, dtype=torch.float64), rtol=1e-12, atol=0)
+    assert (found.value[:, 0] < 1e-24).all()
+
+
+def test_branches_of_many_networks_are_those_of_each(rng):
+    G1, G2, y = draw_pair(rng, networks=(5,))
+    together = branches(G1, G2, y)
+    for i in range(5):
+        alone = branches(ReLUGenerator([W[i] for W in G1.weights]), ReLUGenerator([W[i] for W in G2.weights]), y[i])
+        torch.testing.assert_close(together.product[i], alone.product)
+        torch.testing.assert_close(together.value[i], alone.value)
+
+
+def test_every_branch_lies_between_the_planted_one_and_the_axes(rng):
+    found = branches(*draw_pair(rng, networks=(100,)))
+    assert (found.product > 0).all()
+    assert (found.value < 1).all()
+    assert (found.value[:, 1:] > 0).all()
+
+
+@pytest.mark.parametrize("inner", [25, 100])
+@pytest.mark.parametrize("depths", [(2, 2), (2, 3), (3, 3)])
+def test_mean_branches_miss_the_theory_by_at_most_three_over_the_width(depths, inner, rng):
+    # The theory is the limit of infinite width. The bias at a finite one, averaged over networks, is of the order 1/width,
+    # with constants up to 2.5 in these cases; the spread of the mean comes on top.
+    theory = expected_branches(*depths)
+    found = branches(*draw_pair(rng, depths=depths, inner=inner, ell=10 * inner, networks=(200,)))
+    for sample, expected in ((found.product, theory.product), (found.value, theory.value)):
+        deviation = (sample.mean(0) - expected).abs()
+        assert (deviation <= 3 / inner + 3 * sample.std(0) / 200**0.5).all()
+
+
+def test_the_theory_of_figure_1_is_one_over_pi_twice_and_its_square():
+    theory = expected_branches(2, 2)
+    torch.testing.assert_close(theory.product, torch.tensor([1, 1 / pi, 1 / pi, 1 / pi**2], dtype=torch.float64))
+    torch.testing.assert_close(
+        theory.value, torch.tensor([0, 0.898679, 0.898679, 0.989734], dtype=torch.float64), rtol=0, atol=1e-6
+    )
+
+
+def test_a_negative_signal_code_belongs_to_the_depth_of_the_signals_network():
+    d4s2, d2s4 = expected_branches(4, 2), expected_branches(2, 4)
+    assert QUADRANTS == ((1, 1), (-1, 1), (1, -1), (-1, -1))
+    assert d4s2.product[1] == d2s4.product[2] == pytest.approx(0.604826, abs=1e-6)
+    assert d4s2.product[3] == d2s4.product[3]
+
+
+def test_networks_of_different_depths_show_which_quadrant_is_which(rng):
+    found = branches(*draw_pair(rng, depths=(4, 2), inner=100, ell=500, networks=(100,)))
+    assert found.product[:, 1].mean() > 0.5 > 0.4 > found.product[:, 2].mean()
+
+
+def test_the_grid_holds_the_objective_at_each_point_with_rows_along_m(rng):
+    G1, G2, y = draw_pair(rng)
+    h, m = torch.linspace(-2, 2, 7, dtype=torch.float64), torch.linspace(-1, 3, 5, dtype=torch.float64)
+    grid = objective_grid(G1, G2, h, m, y)
+    assert grid.shape == (5, 7)
+    for i, m_i in enumerate(m):
+        for j, h_j in enumerate(h):
+            torch.testing.assert_close(grid[i, j], objective(G1, G2, h_j[None], m_i[None], y))
+
+
+@pytest.mark.parametrize("widths", [((2, 9, 30), (1, 9, 30)), ((1, 9, 30), (3, 9, 30))])
+def test_codes_of_more_than_one_entry_are_refused(widths, rng):
+    G1, G2 = (ReLUGenerator.gaussian(w, rng) for w in widths)
+    y, axis = torch.ones(30, dtype=torch.float64), torch.ones(4, dtype=torch.float64)
+    with pytest.raises(ValueError, match="entries, but a grid needs n = p = 1"):
+        objective_grid(G1, G2, axis, axis, y)
+    with pytest.raises(ValueError, match="entries, but a grid needs n = p = 1"):
+        branches(G1, G2, y)
