@@ -50,7 +50,7 @@ weights: $(READY)  ## train both generators and ship them in demod/weights (hour
 	@$(BIN)/demod train digits
 
 bench: $(READY)  ## run the comparisons of benchmarks/
-	@$(BIN)/demod bench
+	@for comparison in benchmarks/*.py; do $(BIN)/python $$comparison || exit 1; done
 
 clean:  ## remove the built book and all caches; .venv stays
 	rm -rf _build .pytest_cache .ruff_cache .doit.db*
