@@ -14,6 +14,7 @@ MNIST is found by content: every file is checked against the SHA-256 of its deco
 import gzip
 import os
 import struct
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -50,13 +51,14 @@ def read_idx(content: bytes) -> np.ndarray:
     ValueError
         If the header is not that of unsigned bytes, or the length does not fit it.
     """
-    if content[:3] != b"\x00\x00\x08":
+    dimensions = content[3] if len(content) > 3 else 0
+    header, body = content[: 4 + 4 * dimensions], content[4 + 4 * dimensions :]
+    if header[:3] != b"\x00\x00\x08" or len(header) < 4 + 4 * dimensions:
         raise ValueError(
-            f"content starts with {content[:3]!r}, but an IDX file of unsigned bytes starts with b'\\x00\\x00\\x08'."
+            f"content starts with {header!r}, but an IDX file of unsigned bytes starts with b'\\x00\\x00\\x08', "
+            "the number of its dimensions and their sizes."
         )
-    dimensions = content[3]
-    shape = struct.unpack(f">{dimensions}I", content[4 : 4 + 4 * dimensions])
-    body = content[4 + 4 * dimensions :]
+    shape = struct.unpack(f">{dimensions}I", header[4:])
     if len(body) != np.prod(shape):
         raise ValueError(f"content holds {len(body)} entries but its header says {shape}; the file is cut off or damaged.")
     return np.frombuffer(body, np.uint8).reshape(shape)
@@ -66,11 +68,18 @@ def _cache() -> Path:
     return Path(pooch.os_cache("demod")) / "mnist"
 
 
+def _decompress(path: Path) -> bytes:
+    try:
+        return gzip.decompress(path.read_bytes())
+    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
+        raise ValueError(f"{path} is no whole gzip file ({error}); delete it, and it is downloaded again.") from error
+
+
 def _read_verified(folder: Path, name: str) -> bytes | None:
     """Return the decompressed bytes of `name` or `name`.gz in `folder`, None where neither is there."""
     for path in (folder / name, folder / f"{name}.gz"):
         if path.is_file():
-            content = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
+            content = _decompress(path) if path.suffix == ".gz" else path.read_bytes()
             if sha256(content) != MNIST_SHA256[name]:
                 raise ValueError(
                     f"{path} has SHA-256 {sha256(content)} (decompressed) but MNIST's file has {MNIST_SHA256[name]}; "
@@ -88,11 +97,11 @@ def _download(name: str) -> bytes:
         try:
             with atomic_path(_cache() / f"{name}.gz") as temporary:
                 downloader(f"{mirror}/{name}.gz", str(temporary), None)
-                content = gzip.decompress(temporary.read_bytes())
+                content = _decompress(temporary)
                 if sha256(content) != MNIST_SHA256[name]:
                     raise ValueError(f"{mirror}/{name}.gz has SHA-256 {sha256(content)} (decompressed), not MNIST's")
             return content
-        except (OSError, EOFError, ValueError) as error:  # requests' errors are OSErrors; a bad gzip, a bad hash
+        except (OSError, ValueError) as error:  # requests' errors are OSErrors; a bad gzip or hash is a ValueError
             failures.append(f"{mirror}: {type(error).__name__}")
     raise MNISTUnavailableError(
         f"MNIST's {name} was not found in DEMOD_DATA_DIR ({os.environ.get('DEMOD_DATA_DIR', 'not set')}) or {_cache()}, and "
