@@ -84,13 +84,10 @@ def _refuse_unless_sound(chapter: Chapter, layout: Layout, run: Path, status: in
     problems = check_run(read_notebook(notebook))
     if not (run / "numbers" / f"{chapter.slug}.json").is_file():
         problems.append(f'begin("{chapter.slug}", …) was not called')
-    if status != 0:
-        what = (
-            "its kernel died, perhaps for want of memory"
-            if status == DEAD_KERNEL
-            else f"papermill ended with status {status}"
-        )
-        problems.append(what)
+    if status == DEAD_KERNEL:
+        problems.append("its kernel died, perhaps for want of memory")
+    elif status != 0:
+        problems.append(f"papermill ended with status {status}")
     if problems:
         layout.executed.mkdir(parents=True, exist_ok=True)
         notebook.replace(failed)

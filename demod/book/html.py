@@ -57,7 +57,10 @@ def _elsewhere(address: str) -> bool:
 
 def check_html(folder: Path) -> list[str]:
     """Return what is wrong with the book in `folder`, one line a defect."""
-    pages = {path.resolve(): Page(path) for path in sorted(folder.rglob("*.html"))}
+    written = [
+        path for path in sorted(folder.rglob("*.html")) if "_static" not in path.parts
+    ]  # there lie the theme's templates
+    pages = {path.resolve(): Page(path) for path in written}
     problems = [f"{path.relative_to(folder)}: {problem}" for path, problem in _of_pages(pages)]
     for sheet in sorted(folder.rglob("*.css")):
         found = CSS_URL.findall(sheet.read_text(encoding="utf-8"))
