@@ -16,7 +16,7 @@ from demod.book.ingredients import imported_names
 from demod.book.notebooks import Cell, Notebook, code_cells, python_code, read_notebook, text
 
 PAPER = re.compile(r"figure-(\d+[a-z]?)\b")
-HEAD = "| | paper | figure | files | chapter | code | seconds | profile |\n| --- | --- | --- | --- | --- | --- | --- | --- |"
+HEAD = "| figure | what it shows | chapter | code | seconds | profile |\n| --- | --- | --- | --- | --- | --- |"
 
 
 @dataclass(frozen=True)
@@ -47,15 +47,15 @@ def _row(card: dict[str, Any], drawing: Drawing, notebook: Path) -> str:
     where = f"../figures/{slug}/{name}"
     picture = f'<a href="{where}.svg"><img class="demod-thumbnail" src="{where}.png" alt="{html.escape(drawing.alt)}"></a>'
     files = " · ".join(f'<a href="{where}.{ending}">{ending.upper()}</a>' for ending in ("svg", "png", "npz", "json"))
-    paper = f"Figure {found.group(1)}" if (found := PAPER.match(name)) else "–"
+    paper = f"**Figure {found.group(1)} of the paper.** " if (found := PAPER.match(name)) else ""
     code = "<br>".join(f"`{module}`" for module in drawing.modules) or "–"
-    cells = (picture, paper, _first_sentence(drawing.caption) or name, files, f"[{slug}]({notebook.name})", code)
+    cells = (f"{picture}<br>{files}", paper + _first_sentence(drawing.caption or name), f"[{slug}]({notebook.name})", code)
     return f"| {' | '.join(cells)} | {card['seconds']:.1f} | {card['profile']} |"
 
 
 def _first_sentence(caption: str) -> str:
     """Return the first sentence of a caption, fit for a table cell."""
-    return re.split(r"(?<=[a-z)$])[.:] ", caption, maxsplit=1)[0].rstrip(".").replace("|", r"\|")
+    return caption.split(". ")[0].rstrip(".").replace("|", r"\|") + "."
 
 
 def drawings(notebook: Notebook) -> dict[str, Drawing]:
