@@ -3,6 +3,7 @@
 Exit status: 0 all is well; 1 the work failed, and the message says what to do; 2 the command line is wrong.
 """
 
+import signal
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, NoReturn
@@ -67,6 +68,7 @@ def build(
     from demod.book.build import build as build_book
     from demod.book.layout import BuildError
 
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # stopped by `kill` or by Ctrl-C, the build stops its chapters
     try:
         build_book(root, profile=profile.value, device=device.value, jobs=jobs, console=Console(highlight=False))
     except BuildError as error:
@@ -124,12 +126,12 @@ def train(
 
 
 def _held_out(name: Trained) -> "Tensor":  # noqa: F821 - torch is loaded only by the commands that need it
-    """Return 256 images that training never saw, (256, 64, 64) in [0, 1]: test digits, or distortions off the grid."""
+    """Return 64 images that training never saw, (64, 64, 64) in [0, 1]: test digits, or distortions off the grid."""
     from demod.data import invert, load_mnist, random_distortions, resize
 
     if name is Trained.DIGITS:
-        return resize(invert(load_mnist("test")[0][:256]))
-    return resize(random_distortions(256, seed=1))
+        return resize(invert(load_mnist("test")[0][:64]))
+    return resize(random_distortions(64, seed=1))
 
 
 @app.command(hidden=True)

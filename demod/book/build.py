@@ -99,13 +99,14 @@ def run_chapters(layout: Layout, chapters: list[Chapter], jobs: int | None, cons
     on_gpu = any(chapter.parameters["device"] == "cuda" for chapter in stale)
     cores = len(os.sched_getaffinity(0))
     workers = 1 if on_gpu else max(min(jobs or cores, cores, len(stale)), 1)
+    processes: list[subprocess.Popen] = []
     last = {chapter.slug: chapter.card(layout).get("seconds") for chapter in stale}
     terminal = Terminal(console, last, workers)
     order = sorted(chapters, key=lambda chapter: -(last.get(chapter.slug) or 0))
 
     def task_chapter() -> Iterator[dict[str, Any]]:
         for chapter in order:
-            yield _task(chapter, layout, cores // workers)
+            yield _task(chapter, layout, cores // workers, processes)
 
     settings = {
         "dep_file": str(layout.products / "doit.json"),
@@ -116,18 +117,22 @@ def run_chapters(layout: Layout, chapters: list[Chapter], jobs: int | None, cons
         "continue": True,
     }
     loader = ModuleTaskLoader({"task_chapter": task_chapter, "DOIT_CONFIG": settings})
-    status = DoitMain(loader, config_filenames=()).run(["run"])
+    try:
+        status = DoitMain(loader, config_filenames=()).run(["run"])
+    finally:
+        for process in processes:
+            process.terminate()  # does nothing to one that has ended
     if terminal.failures or status != 0:
         raise BuildError("\n".join(terminal.failures) or f"doit ended with status {status}; its message is above.")
 
 
-def _task(chapter: Chapter, layout: Layout, threads: int) -> dict[str, Any]:
+def _task(chapter: Chapter, layout: Layout, threads: int, processes: list[subprocess.Popen]) -> dict[str, Any]:
     """Return the doit task of a chapter. Whether it is up to date is read from its card, which survives a killed build."""
     reasons = chapter.reasons(layout)
 
     def action() -> TaskFailed | None:
         try:
-            execute(chapter, layout, threads)
+            execute(chapter, layout, threads, processes)
         except BuildError as error:
             return TaskFailed(str(error))
         return None

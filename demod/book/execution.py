@@ -45,8 +45,10 @@ class Chapter:
         return changed(self.card(layout).get("ingredients", {}), self.ingredients)
 
 
-def execute(chapter: Chapter, layout: Layout, threads: int) -> None:
+def execute(chapter: Chapter, layout: Layout, threads: int, processes: list[subprocess.Popen]) -> None:
     """Run a chapter with `threads` threads and accept its notebook, figures and numbers.
+
+    Its process is appended to `processes`, so that a build that is stopped can stop it.
 
     Raises
     ------
@@ -56,13 +58,13 @@ def execute(chapter: Chapter, layout: Layout, threads: int) -> None:
     run = fresh_folder(layout.products / "running" / chapter.slug)
     (run / "figures" / chapter.slug).mkdir(parents=True)
     start = time.monotonic()
-    status = _papermill(chapter, run, threads)
+    status = _papermill(chapter, run, threads, processes)
     seconds = round(time.monotonic() - start, 1)
     _refuse_unless_sound(chapter, layout, run, status)
     _accept(chapter, layout, run, seconds)
 
 
-def _papermill(chapter: Chapter, run: Path, threads: int) -> int:
+def _papermill(chapter: Chapter, run: Path, threads: int, processes: list[subprocess.Popen]) -> int:
     """Execute the notebook into `run`; return papermill's exit status."""
     settings = [word for name, value in chapter.parameters.items() for word in ("-p", name, str(value))]
     command = [sys.executable, "-m", "papermill", str(chapter.notebook), str(run / "notebook.ipynb"), *settings]
@@ -71,7 +73,9 @@ def _papermill(chapter: Chapter, run: Path, threads: int) -> int:
     environment |= {"DEMOD_FIGURES": str(run / "figures"), "DEMOD_NUMBERS": str(run / "numbers"), "DEMOD_PLOTLY": PLOTLY}
     environment |= {"JUPYTER_PREFER_ENV_PATH": "1", "PYDEVD_DISABLE_FILE_VALIDATION": "1"}
     with (run / "papermill.log").open("wb") as log:
-        return subprocess.run(command, env=environment, stdout=log, stderr=subprocess.STDOUT, check=False).returncode
+        process = subprocess.Popen(command, env=environment, stdout=log, stderr=subprocess.STDOUT)
+        processes.append(process)
+        return process.wait()
 
 
 def _refuse_unless_sound(chapter: Chapter, layout: Layout, run: Path, status: int) -> None:
