@@ -290,7 +290,7 @@ class ImageGenerator:
         if z.shape[-1] != self.widths[0]:
             raise ValueError(f"z has {z.shape[-1]} entries but the latent dimension is {self.widths[0]}.")
         images = self.network(z.reshape(-1, z.shape[-1], 1, 1))
-        return ((images + 1) / 2).reshape(*z.shape[:-1], -1)
+        return ((images + 1) / 2).reshape(*z.shape[:-1], self.widths[1])
 
     def vjp(self, z: Tensor) -> tuple[Tensor, Callable[[Tensor], Tensor]]:
         """Return (G(z), pullback), pullback: (*B, 4096) -> (*B, latent), by automatic differentiation."""
