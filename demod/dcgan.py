@@ -37,8 +37,8 @@ class TrainingSettings:
     """Everything that decides a training run, besides the images.
 
     latent and base_width are the dimension of z and the channels of the last hidden layer; lr and beta1 are Adam's;
-    noise falls linearly from noise_start to noise_end over the first noise_share of the steps; average is the decay per
-    step of the moving average.
+    noise falls linearly from noise_start to noise_end over the first noise_steps steps; average is the decay per step of
+    the moving average. A longer run with the same other settings begins as the shorter one: it may be continued.
     """
 
     latent: int
@@ -50,12 +50,12 @@ class TrainingSettings:
     beta1: float = 0.5
     noise_start: float = 0.5
     noise_end: float = 0.01
-    noise_share: float = 0.8
+    noise_steps: int = 4000
     average: float = 0.998
 
 
 SETTINGS = {
-    "digits": TrainingSettings(latent=100, base_width=64, steps=5000),
+    "digits": TrainingSettings(latent=100, base_width=64, steps=3000),
     "distortions": TrainingSettings(latent=50, base_width=16, steps=5000),
 }
 
@@ -132,7 +132,7 @@ class Training:
 
     def _noisy(self, images: Tensor) -> Tensor:
         s = self.settings
-        progress = min(1.0, self.step / (s.noise_share * s.steps))
+        progress = min(1.0, self.step / s.noise_steps)
         sigma = s.noise_start + (s.noise_end - s.noise_start) * progress
         return images + sigma * self._normal(*images.shape)
 
@@ -212,7 +212,8 @@ class Training:
         self.step, self.seconds = header["step"], header["seconds"]
 
     def _identity(self) -> dict[str, object]:
-        return {"settings": asdict(self.settings), "data_sha256": self.data_sha256}
+        settings = {key: value for key, value in asdict(self.settings).items() if key != "steps"}
+        return {"settings": settings, "data_sha256": self.data_sha256}
 
     @torch.no_grad()
     def samples(self, rows: int = 8) -> Tensor:
@@ -337,7 +338,7 @@ def load_card(name: str) -> dict:
 
 
 def closest_in_range(
-    G: ImageGenerator, images: Tensor, *, starts: int = 3, iterations: int = 500, seed: int = 0
+    G: ImageGenerator, images: Tensor, *, starts: int = 2, iterations: int = 300, seed: int = 0
 ) -> tuple[Tensor, Tensor]:
     """Return the images of G closest to `images`, (N, 64, 64) in [0, 1], and min_z ‖G(z) - x‖² / 4096, shape (N,).
 
@@ -365,7 +366,7 @@ def closest_in_range(
 
 
 def representation_error(
-    G: ImageGenerator, images: Tensor, *, starts: int = 3, iterations: int = 500, seed: int = 0
+    G: ImageGenerator, images: Tensor, *, starts: int = 2, iterations: int = 300, seed: int = 0
 ) -> Tensor:
     """Return the mean-squared distance of images (N, 64, 64) to the range of G, (N,), as `closest_in_range` finds it."""
     return closest_in_range(G, images, starts=starts, iterations=iterations, seed=seed)[1]
