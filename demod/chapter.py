@@ -123,8 +123,10 @@ class Chapter:
         html = fig.to_html(full_html=False, include_plotlyjs=script, include_mathjax=False, div_id=name, config=config)
         display(HTML(f'<div class="demod-interactive">{html}</div>'))
 
-    def glue(self, name: str, value: Any, form: str = "{}") -> None:
+    def glue(self, name: str, value: Any, form: str = "{}", *, timing: bool = False) -> None:
         """Record the number `value`, and make its text, `form.format(value)`, available to the prose as {glue:text}.
+
+        `timing` says that the number is a time: the tests do not compare it with an accepted one.
 
         Raises
         ------
@@ -135,7 +137,7 @@ class Chapter:
         if not isinstance(number, Integral | float) or not np.isfinite(number):
             raise ValueError(f"{name} is {value!r}, but the prose can only quote a finite number; look at what produced it.")
         text = form.format(number)
-        self.numbers[name] = {"value": number, "text": text}
+        self.numbers[name] = {"value": number, "text": text} | ({"timing": True} if timing else {})
         self._write_record()
         display({GLUE + "text/plain": repr(text)}, metadata={"scrapbook": {"name": name, "mime_prefix": GLUE}}, raw=True)
 
