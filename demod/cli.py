@@ -10,6 +10,7 @@ from typing import Annotated, NoReturn
 
 import typer
 from rich.console import Console
+from rich.text import Text
 
 app = typer.Typer(
     help="Blind demodulation with generative priors: the companion to the NeurIPS 2019 paper of Hand and Joshi.",
@@ -45,7 +46,7 @@ DEVICE = typer.Option(help="auto takes CUDA where there is one, else the CPU.")
 
 
 def _fail(error: Exception) -> NoReturn:
-    Console(stderr=True).print(f"[red]demod:[/] {error}", markup=True, highlight=False, soft_wrap=True)
+    Console(stderr=True).print(Text.assemble(("demod: ", "red"), str(error)), soft_wrap=True)
     raise typer.Exit(1)
 
 

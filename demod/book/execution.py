@@ -89,7 +89,7 @@ def _refuse_unless_sound(chapter: Chapter, layout: Layout, run: Path, status: in
     if not (run / "numbers" / f"{chapter.slug}.json").is_file():
         problems.append(f'begin("{chapter.slug}", …) was not called')
     if status == DEAD_KERNEL:
-        problems.append("its kernel died, perhaps for want of memory")
+        problems.insert(0, "its kernel died, perhaps for want of memory")
     elif status != 0:
         problems.append(f"papermill ended with status {status}")
     if problems:

@@ -20,6 +20,7 @@ Cell = dict[str, Any]
 
 SHELL = re.compile(r"get_ipython\(\)\.(system|getoutput)\(|run_cell_magic\('(bash|sh|script|system|!)'")
 COLOURS = re.compile(r"\x1b\[[0-9;]*m")
+PAPERMILL = {"injected-parameters", "papermill-error-cell-tag"}  # the tags of the cells that papermill inserts
 TRACEBACK = "Traceback (most recent call last)"
 WARNING = re.compile(r"^\S+:\d+: \w*Warning: .*$", re.MULTILINE)
 
@@ -39,8 +40,9 @@ def text(cell: Cell, key: str = "source") -> str:
 
 
 def code_cells(notebook: Notebook) -> Iterator[tuple[int, Cell]]:
-    """Yield the code cells that are not blank, with their number among all cells, from 1."""
-    for number, cell in enumerate(notebook["cells"], 1):
+    """Yield the code cells that are not blank, numbered from 1 among all cells but papermill's own."""
+    own = [cell for cell in notebook["cells"] if PAPERMILL.isdisjoint(tags(cell))]
+    for number, cell in enumerate(own, 1):
         if cell["cell_type"] == "code" and text(cell).strip():
             yield number, cell
 

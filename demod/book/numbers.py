@@ -14,7 +14,7 @@ from typing import Any
 from demod.artifacts import read_json
 
 BLOCK = re.compile(r"(?<=<!-- results:begin -->\n).*?(?=<!-- results:end -->)", re.DOTALL)
-MARKED = re.compile(r"(?P<shown>[^\s|*`]+)(?P<mark>\s*<!--\s*(?P<chapter>[\w-]+)\.(?P<name>[\w-]+)\s*-->)")
+MARKED = re.compile(r"(?P<shown>[^\s|*`]+)(?P<mark>[*`]*\s*<!--\s*(?P<chapter>[\w-]+)\.(?P<name>[\w-]+)\s*-->)")
 RELATIVE_TOLERANCE = 0.05  # of a newly accepted number: machines and thread counts sum in different orders
 SMALL = 1e-6  # below this only the size of a number is accepted, because it is rounding or a stopping rule
 

@@ -15,7 +15,7 @@ import yaml
 from demod.artifacts import read_json, write_json
 from demod.book.gallery import figure_table
 from demod.book.layout import BuildError, Layout, fresh_folder
-from demod.book.notebooks import Cell, Notebook, code_cells, read_notebook, tags, text
+from demod.book.notebooks import Cell, Notebook, code_cells, read_notebook, text
 
 FIGURES_HERE = "<!-- figures -->"
 MATHJAX = ("tex-chtml.js", "a11y", "input", "output", "sre", "ui")
@@ -25,7 +25,7 @@ def stage(layout: Layout) -> Path:
     """Fill `layout.stage` from the sources, the executed notebooks and the figures; return it."""
     folder = fresh_folder(layout.stage)
     write_config(layout.root / "_config.yml", folder / "_config.yml")
-    for name in ("_toc.yml", "references.bib", "README.md", "assets"):
+    for name in ("_toc.yml", "references.bib", "assets"):
         _copy(layout.root / name, folder / name)
     notebooks = layout.notebooks()
     table = figure_table(layout.figures, notebooks)
@@ -51,9 +51,8 @@ def page_of(slug: str, notebook: Notebook, layout: Layout, table: str) -> Notebo
 
 
 def add_outputs(notebook: Notebook, executed: Notebook) -> None:
-    """Give the code cells of `notebook` the outputs of the same cells of `executed`, all but the injected one."""
-    ran = [cell for _, cell in code_cells(executed) if "injected-parameters" not in tags(cell)]
-    for (_, cell), done in zip(code_cells(notebook), ran, strict=True):
+    """Give the code cells of `notebook` the outputs of the same cells of `executed`."""
+    for (_, cell), (_, done) in zip(code_cells(notebook), code_cells(executed), strict=True):
         cell["outputs"], cell["execution_count"] = done["outputs"], done["execution_count"]
         _set_width(cell)
 

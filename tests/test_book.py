@@ -1,0 +1,632 @@
+"""The build, on small books of its own. A chapter that runs costs seconds, so the books that run are shared."""
+
+import json
+import os
+import shutil
+from hashlib import sha256
+from io import StringIO
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from demod.artifacts import load_arrays, read_json
+from demod.book import build as module
+from demod.book.build import build
+from demod.book.gallery import drawings, figure_table
+from demod.book.html import check_html
+from demod.book.ingredients import PACKAGE, changed, chapter_ingredients, reached_modules
+from demod.book.layout import BuildError, Layout, only_build, recover_folder, replace_folder
+from demod.book.notebooks import check_run, check_source, read_notebook
+from demod.book.numbers import accept, compare, corrected, results_block
+from demod.book.progress import Terminal
+from demod.book.staging import add_banner, add_outputs, banner, write_config
+
+ROOT = Path(__file__).parents[1]
+PARAMETERS = {"profile": "quick", "device": "cpu", "seed": 2019}
+BEGIN = 'from demod.chapter import begin\nchapter = begin("{slug}", profile=profile, device=device, seed=seed)'
+CONSOLE = Console(file=StringIO())
+
+
+def code(source: str, **metadata) -> dict:
+    return {"cell_type": "code", "metadata": metadata, "source": source, "outputs": [], "execution_count": None}
+
+
+def prose(source: str) -> dict:
+    return {"cell_type": "markdown", "metadata": {}, "source": source}
+
+
+def notebook(slug: str, *cells: dict) -> dict:
+    settings = code("\n".join(f"{name} = {value!r}" for name, value in PARAMETERS.items()), tags=["parameters"])
+    cells = [prose(f"# The chapter {slug}\n\nIts text."), settings, code(BEGIN.format(slug=slug)), *cells]
+    for number, cell in enumerate(cells):
+        cell["id"] = f"cell-{number}"
+    kernel = {"name": "another-kernel", "display_name": "Python", "language": "python"}
+    return {"cells": cells, "metadata": {"kernelspec": kernel}, "nbformat": 4, "nbformat_minor": 5}
+
+
+def write_book(root: Path, *notebooks: dict) -> Path:
+    """Write a book whose chapters are `notebooks`, named after their titles, with the settings of the real one."""
+    (root / "chapters").mkdir(parents=True, exist_ok=True)
+    for name in ("_config.yml", "assets", "requirements.lock"):
+        if not (root / name).exists():
+            (shutil.copytree if (ROOT / name).is_dir() else shutil.copyfile)(ROOT / name, root / name)
+    (root / "references.bib").touch()
+    (root / "chapters/intro.md").write_text("# The book\n")
+    slugs = [content["cells"][0]["source"].split("\n")[0].split()[-1] for content in notebooks]
+    for slug, content in zip(slugs, notebooks, strict=True):
+        (root / f"chapters/{slug}.ipynb").write_text(json.dumps(content))
+    chapters = "".join(f"  - file: chapters/{slug}\n" for slug in slugs)
+    (root / "_toc.yml").write_text(f"format: jb-book\nroot: chapters/intro\nchapters:\n{chapters}")
+    return root
+
+
+def run(root: Path) -> str:
+    """Build the book in `root` and return what the terminal showed."""
+    console = Console(file=StringIO(), width=200)
+    build(root, profile="quick", device="cpu", jobs=None, console=console)
+    return console.file.getvalue()
+
+
+def contents(folder: Path) -> dict[str, str]:
+    files = [path for path in sorted(folder.rglob("*")) if path.is_file()]
+    return {path.relative_to(folder).as_posix(): sha256(path.read_bytes()).hexdigest() for path in files}
+
+
+FIGURE = code(
+    """from demod.figures.style import canvas
+fig, ax = canvas()
+networks = chapter.choose("networks", quick=60, full=400)
+chapter.data("made-up data")
+chapter.figure(fig, "figure-1b", f=[1.0, 2.0])
+chapter.glue("answer", 42, "{:d}")""",
+    mystnb={"image": {"alt": "Empty axes"}, "figure": {"caption": "The axes $|x|$. And more.", "name": "fig-axes"}},
+)
+TEXT = prose("The answer is {glue:text}`answer`, as [the other chapter](other.ipynb) says.\n\n<!-- figures -->")
+
+
+@pytest.fixture(scope="module")
+def book(tmp_path_factory):
+    """A book of two chapters, built once. Tests that change it put it back."""
+    root = write_book(tmp_path_factory.mktemp("book"), notebook("steady", FIGURE, TEXT), notebook("other"))
+    run(root)
+    return root
+
+
+# A whole build
+
+
+def test_the_page_shows_the_run_and_how_it_was_made(book):
+    page = (book / "_build/html/chapters/steady.html").read_text()
+    assert "The answer is <span" in page
+    assert ">42</span>" in page
+    assert "How this page was made" in page
+    assert "networks 60 → 400" in page
+    assert "made-up data" in page
+    assert 'alt="Empty axes"' in page
+    assert "injected" not in page
+    assert 'src="../figures/steady/figure-1b.png"' in page
+
+
+def test_figure_files_numbers_and_provenance_are_complete(book):
+    files = {path.name for path in (book / "_build/figures/steady").iterdir()}
+    assert files == {f"figure-1b.{ending}" for ending in ("svg", "png", "npz", "json")}
+    assert {path.name for path in (book / "_build/html/figures/steady").iterdir()} == files
+    arrays, card = load_arrays(book / "_build/figures/steady/figure-1b.npz")
+    assert arrays["f"].tolist() == [1, 2]
+    assert (card["chapter"], card["profile"], card["seed"], card["data"]) == ("steady", "quick", 2019, ["made-up data"])
+    assert read_json(book / "_build/numbers/steady.json")["numbers"]["answer"] == {"value": 42, "text": "42"}
+
+
+def test_nothing_changed_nothing_runs(book):
+    before = contents(book / "_build")
+    shown = run(book)
+    assert "steady unchanged" in shown
+    assert "other unchanged" in shown
+    assert "the book is unchanged" in shown
+    now = contents(book / "_build")
+    assert {name: now[name] for name in before if not name.startswith("doit")} == {
+        name: before[name] for name in before if not name.startswith("doit")
+    }
+
+
+BROKEN = {
+    "raises": ("raise RuntimeError('no such thing')", "cell 4 raised RuntimeError: no such thing"),
+    "exits": ("import sys\nsys.exit(0)", "cell 4 raised SystemExit: 0"),
+    "dies": ("import os\nos.kill(os.getpid(), 9)", "its kernel died"),
+    "prints": (
+        "from traceback import print_exc\ntry:\n    1 / 0\nexcept ArithmeticError:\n    print_exc()",
+        "printed a traceback",
+    ),
+    "warns": ("import warnings\nwarnings.warn('beware')", "UserWarning: beware"),
+}
+
+
+@pytest.fixture(scope="module")
+def refusal(book):
+    """What the build says to a book with five broken chapters, and the good book before and after."""
+    shutil.copytree(book, root := book.with_name("broken"))
+    before = contents(root / "_build/html")
+    broken = [notebook(slug, code(source)) for slug, (source, _) in BROKEN.items()]
+    write_book(root, notebook("steady", FIGURE, TEXT), notebook("other"), *broken)
+    with pytest.raises(BuildError) as error:
+        run(root)
+    return str(error.value), before, root
+
+
+@pytest.mark.parametrize("slug", BROKEN)
+def test_a_broken_chapter_is_refused_with_the_reason_and_the_notebook(refusal, slug):
+    message, _, root = refusal
+    line = next(line for line in message.split("\n") if line.startswith(f"{slug}: "))
+    assert BROKEN[slug][1] in line
+    assert f"_build/executed/{slug}.failed.ipynb" in line
+    assert (root / f"_build/executed/{slug}.failed.ipynb").is_file()
+    assert not (root / f"_build/executed/{slug}.ipynb").exists()
+    assert not (root / f"_build/figures/{slug}").exists()
+
+
+def test_a_refused_build_leaves_the_good_book_to_the_byte(refusal):
+    _, before, root = refusal
+    assert contents(root / "_build/html") == before
+
+
+def test_an_edited_chapter_runs_alone_and_edited_prose_runs_nothing(book):
+    root = shutil.copytree(book, book.with_name("edited"))
+    write_book(root, notebook("steady", FIGURE, TEXT, prose("More prose.")), notebook("other", code("1 + 1")))
+    shown = run(root)
+    assert "steady unchanged" in shown
+    assert "… other: code" in shown
+    assert "More prose." in (root / "_build/html/chapters/steady.html").read_text()
+
+
+def test_a_warning_of_jupyter_book_fails_the_build_and_leaves_the_good_book(book):
+    root = shutil.copytree(book, book.with_name("warned"))
+    before = contents(root / "_build/html")
+    write_book(root, notebook("steady", FIGURE, TEXT, prose("{glue:text}`question`")), notebook("other"))
+    with pytest.raises(BuildError, match=r"chapters/steady.ipynb.*question"):
+        run(root)
+    assert contents(root / "_build/html") == before
+
+
+# Before a notebook runs
+
+
+@pytest.mark.parametrize("line", ["!false", "status = !false", "%%bash\nfalse", "%%sh\nfalse"])
+def test_a_call_of_the_shell_is_refused_before_anything_runs(tmp_path, line):
+    root = write_book(tmp_path, notebook("shell", code(line)))
+    with pytest.raises(BuildError, match=r"shell: cell 4 calls the shell"):
+        run(root)
+    assert not (tmp_path / "_build/executed").exists()
+
+
+def test_an_unknown_parameter_is_refused_before_anything_runs(tmp_path):
+    content = notebook("parameters")
+    content["cells"][1]["source"] = 'profile = "quick"\nseed = 2019'
+    with pytest.raises(BuildError, match=r"parameters: device is not assigned in the cell tagged"):
+        run(write_book(tmp_path, content))
+
+
+@pytest.mark.parametrize("tags", [[[], []], [["parameters"], ["parameters"]]])
+def test_one_cell_and_only_one_is_tagged_parameters(tags):
+    cells = [code("profile = device = seed = 0", tags=tag) for tag in tags]
+    assert "cells are tagged" in check_source({"cells": cells}, PARAMETERS)[0]
+
+
+def test_a_cell_that_is_not_python_is_refused():
+    assert "cell 4 is not Python" in check_source(notebook("x", code("for x in:")), PARAMETERS)[0]
+
+
+def test_a_sound_source_is_not_refused():
+    assert check_source(notebook("x", code("%precision 3\nx = 1  # not !false")), PARAMETERS) == []
+
+
+# After it ran
+
+
+def ran(**changes) -> dict:
+    cell = code("1 + 1", papermill={"status": "completed"}) | {"execution_count": 1} | changes
+    return {"cells": [cell]}
+
+
+def stream(name: str, *lines: str) -> list[dict]:
+    return [{"output_type": "stream", "name": name, "text": list(lines)}]
+
+
+@pytest.mark.parametrize(
+    ("changes", "problem"),
+    [
+        ({"execution_count": None}, "did not run"),
+        ({"metadata": {"papermill": {"status": "pending"}}}, "ended with status 'pending'"),
+        ({"metadata": {}}, "ended with status None"),
+        ({"outputs": [{"output_type": "error", "ename": "KeyError", "evalue": "'x'"}]}, "raised KeyError: 'x'"),
+        ({"outputs": stream("stdout", "\x1b[31mTraceback\x1b[39m (most recent", " call last)")}, "printed a traceback"),
+        (
+            {"outputs": stream("stderr", "x.py:3: UserWarning: beware\n", "  x = 1")},
+            "warned: x.py:3: UserWarning: beware",
+        ),
+        (
+            {"outputs": [{"output_type": "display_data", "data": {"text/html": "Traceback (most recent call last)"}}]},
+            "printed a traceback",
+        ),
+    ],
+)
+def test_an_unsound_run_is_recognised(changes, problem):
+    assert check_run(ran(**changes)) == [f"cell 1 {problem}"]
+
+
+def test_a_sound_run_with_a_progress_bar_is_accepted():
+    assert check_run(ran(outputs=stream("stderr", "100%|███| 500/500"))) == []
+
+
+# The cache
+
+
+@pytest.fixture
+def package(tmp_path):
+    """A small package named demod: chapters import solver, which imports base; face is for itself."""
+    folder = tmp_path / "demod"
+    (folder / "figures").mkdir(parents=True)
+    (folder / "weights").mkdir()
+    files = {
+        "__init__.py": "",
+        "base.py": "ONE = 1",
+        "solver.py": "def solve():\n    from demod.base import ONE\n    return ONE",
+        "dcgan.py": "from demod.base import ONE",
+        "data.py": "",
+        "face.py": "from demod.solver import solve",
+        "figures/__init__.py": "",
+        "figures/style.py": "RED = 1",
+        "figures/plot.py": "from demod.figures.style import RED",
+        "weights/digits.safetensors": "weights",
+    }
+    for name, text in files.items():
+        (folder / name).write_text(text)
+    return folder
+
+
+def ingredients(package: Path, source: str, mnist: bool = True) -> dict[str, str]:
+    return chapter_ingredients(notebook("x", code(source)), PARAMETERS, package.parent, mnist=lambda: mnist, package=package)
+
+
+def test_modules_are_reached_through_others_and_inside_functions(package):
+    reached = reached_modules("from demod.solver import solve\nfrom demod.figures.plot import draw", package)
+    assert set(reached) == {
+        "demod",
+        "demod.solver",
+        "demod.base",
+        "demod.figures",
+        "demod.figures.plot",
+        "demod.figures.style",
+    }
+
+
+@pytest.mark.parametrize(
+    ("edited", "stale"),
+    [("base.py", True), ("solver.py", True), ("__init__.py", True), ("face.py", False), ("figures/style.py", False)],
+)
+def test_an_edited_module_makes_exactly_those_chapters_stale_that_reach_it(package, edited, stale):
+    before = ingredients(package, "from demod.solver import solve")
+    (package / edited).write_text("CHANGED = True")
+    assert bool(changed(before, ingredients(package, "from demod.solver import solve"))) is stale
+
+
+def test_no_chapter_reaches_the_build_or_the_command_line():
+    code = "\n".join(f"from demod.{path.stem} import x" for path in PACKAGE.glob("*.py") if path.stem != "cli")
+    reached = reached_modules(code, PACKAGE)
+    assert "demod.chapter" in reached
+    assert not [name for name in reached if name.startswith(("demod.book", "demod.cli"))]
+
+
+def test_weights_count_for_those_who_reach_the_networks(package):
+    users = {name: ingredients(package, f"from demod.{name} import ONE") for name in ("dcgan", "base")}
+    (package / "weights/digits.safetensors").write_text("other weights")
+    now = {name: ingredients(package, f"from demod.{name} import ONE") for name in users}
+    assert changed(users["dcgan"], now["dcgan"]) == ["weights/digits.safetensors"]
+    assert changed(users["base"], now["base"]) == []
+
+
+def test_mnist_is_looked_for_only_if_a_chapter_reaches_the_data(package):
+    assert changed(*(ingredients(package, "import demod.data", mnist=mnist) for mnist in (True, False))) == ["MNIST"]
+    assert changed(*(ingredients(package, "import demod.base", mnist=mnist) for mnist in (True, False))) == []
+
+
+@pytest.mark.parametrize("name", ["results/sweep.npz", "results/sweeps"])
+def test_a_result_file_counts_for_the_chapter_that_names_it(package, name):
+    path = package.parent / name if name.endswith("npz") else package.parent / name / "one.npz"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    source = f'load_arrays("../{name}")'
+    states = []
+    for content in (None, "one", "two"):
+        if content:
+            path.write_text(content)
+        states.append(ingredients(package, source))
+    assert changed(states[0], states[1]) != []
+    assert changed(states[1], states[2]) == [path.relative_to(package.parent).as_posix()]
+    assert changed(ingredients(package, "1"), ingredients(package, "1")) == []
+
+
+def test_code_tags_parameters_and_the_lock_count_but_prose_and_outputs_do_not(package):
+    def of(content, parameters=PARAMETERS):
+        return chapter_ingredients(content, parameters, package.parent, mnist=lambda: True, package=package)
+
+    before = of(notebook("x", code("1")))
+    assert changed(before, of(notebook("x", prose("text"), code("1") | {"execution_count": 3}))) == []
+    assert changed(before, of(notebook("x", code("2")))) == ["code"]
+    assert changed(before, of(notebook("x", code("1", tags=["hide-input"])))) == ["code"]
+    assert changed(before, of(notebook("x", code("1")), PARAMETERS | {"profile": "full"})) == ["parameters"]
+    (package.parent / "requirements.lock").write_text("numpy==2.4.6")
+    assert changed(before, of(notebook("x", code("1")))) == ["requirements.lock"]
+
+
+# Folders
+
+
+@pytest.fixture
+def folders(tmp_path):
+    for name in ("new", "html"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "index.html").write_text(name)
+    return tmp_path / "new", tmp_path / "html"
+
+
+def test_a_folder_is_replaced_whole(folders):
+    new, html = folders
+    replace_folder(new, html)
+    assert (html / "index.html").read_text() == "new"
+    assert [path.name for path in html.parent.iterdir()] == ["html"]
+
+
+@pytest.mark.parametrize(("renames", "book"), [(1, "html"), (2, "new")])
+def test_a_swap_killed_between_its_steps_is_recovered(folders, monkeypatch, renames, book):
+    new, html = folders
+    rename, done = Path.rename, []
+
+    def mortal(path, target):
+        if len(done) == renames:
+            raise KeyboardInterrupt
+        done.append(target)
+        return rename(path, target)
+
+    def killed(*args, **kwargs):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "rename", mortal)
+        patch.setattr(shutil, "rmtree", killed)
+        with pytest.raises(KeyboardInterrupt):
+            replace_folder(new, html)
+    recover_folder(html)
+    assert (html / "index.html").read_text() == book
+    assert not html.with_name("html.previous").exists()
+
+
+def test_one_build_at_a_time(tmp_path):
+    layout = Layout(write_book(tmp_path))
+    with only_build(layout), pytest.raises(BuildError, match="Another build"), only_build(layout):
+        pass
+    with only_build(layout):  # the lock is free again
+        pass
+
+
+def test_a_folder_without_a_book_is_refused(tmp_path):
+    with pytest.raises(BuildError, match=r"no _config.yml in"):
+        run(tmp_path)
+
+
+def test_a_page_that_is_not_there_is_refused(tmp_path):
+    root = write_book(tmp_path, notebook("here"))
+    (root / "chapters/here.ipynb").unlink()
+    with pytest.raises(BuildError, match="lists chapters/here"):
+        run(root)
+
+
+# Pages
+
+
+def test_outputs_go_to_the_cells_they_came_from_without_the_injected_one():
+    executed = notebook("x", code("1"), code("  "), code("2"))
+    executed["cells"].insert(2, code("profile = 'full'", tags=["injected-parameters"]))
+    for number, cell in enumerate(executed["cells"]):
+        cell["outputs"], cell["execution_count"] = [{"cell": number}], number
+    page = notebook("x", prose("new"), code("1"), prose("text"), code("2"), code(""))
+    add_outputs(page, executed)
+    assert [cell["outputs"] for cell in page["cells"] if cell["cell_type"] == "code"] == [
+        *([{"cell": 1}], [{"cell": 3}], [{"cell": 4}], [{"cell": 6}], [])
+    ]
+
+
+def test_an_image_is_shown_at_the_size_it_was_drawn_for_unless_its_cell_says_otherwise():
+    output = {"output_type": "display_data", "data": {"image/png": ""}, "metadata": {"image/png": {"width": 576}}}
+    executed = {"cells": [code("a") | {"outputs": [output]}, code("b") | {"outputs": [output]}]}
+    page = {"cells": [code("a"), code("b", mystnb={"image": {"width": "100%"}})]}
+    add_outputs(page, executed)
+    assert [cell["metadata"]["mystnb"]["image"]["width"] for cell in page["cells"]] == ["576px", "100%"]
+
+
+def test_the_box_says_what_the_full_profile_would_change():
+    record = {"profile": "quick", "device": "CPU", "seed": 2019, "data": ["MNIST test digits"]}
+    record["choices"] = {"networks": {"quick": 60, "full": 400}, "widths": {"quick": [10, 20], "full": [10, 20, 40]}}
+    box = banner(record, 43.2)
+    assert "`quick` profile in 43 s on: CPU, seed 2019." in box
+    assert "Data: MNIST test digits." in box
+    assert "`full` would change: networks 60 → 400, widths (10, 20) → (10, 20, 40)." in box
+    assert "would change" not in banner(record | {"profile": "full"}, 43.2)
+
+
+def test_the_box_stands_under_the_title():
+    content = {"cells": [prose("(label)=\n# Title\n\nText."), code("1")]}
+    add_banner(content, "BOX")
+    assert content["cells"][0]["source"].split("\n") == ["(label)=", "# Title", "", "BOX", "", "", "Text."]
+
+
+def test_a_chapter_without_a_title_is_refused():
+    with pytest.raises(BuildError, match="no title"):
+        add_banner({"cells": [prose("Text.")]}, "BOX")
+
+
+@pytest.mark.parametrize("url", ["", "https://example.org/demod"])
+def test_launch_and_repository_buttons_appear_only_with_the_address(tmp_path, url):
+    (tmp_path / "before.yml").write_text((ROOT / "_config.yml").read_text().replace('url: ""', f'url: "{url}"'))
+    write_config(tmp_path / "before.yml", tmp_path / "after.yml")
+    config = (tmp_path / "after.yml").read_text()
+    assert ("launch_buttons" in config) is bool(url)
+    assert ("use_repository_button" in config) is bool(url)
+
+
+def test_the_address_of_the_repository_is_the_one_of_the_configuration_and_empty():
+    assert 'url: ""' in (ROOT / "_config.yml").read_text()
+
+
+# The list of figures
+
+
+def test_a_figure_is_listed_with_its_place_in_the_paper_its_caption_and_its_code(book):
+    table = figure_table(book / "_build/figures", Layout(book).notebooks())
+    row = table.split("\n")[2]
+    assert "**Figure 1b of the paper.** The axes $\\|x\\|$." in row
+    assert 'alt="Empty axes"' in row
+    assert "[steady](steady.ipynb)" in row
+    assert "`demod.figures.style`" in row
+    assert all(f'href="../figures/steady/figure-1b.{ending}"' in row for ending in ("svg", "png", "npz", "json"))
+    assert row.rstrip(" |").endswith("quick")
+    assert len(table.split("\n")) == 3
+
+
+def test_the_code_of_a_figure_is_the_module_whose_function_its_cell_calls():
+    content = notebook(
+        "x",
+        code("from demod.figures.landscape import plot_surface\nfrom demod.figures.images import plot_rows as rows"),
+        code('chapter.figure(rows(a), "second")\nchapter.figure(plot_surface(b), "third")'),
+        code('chapter.figure(plot_surface(a), "first")'),
+        code('chapter.figure(fig, "made-elsewhere")'),
+    )
+    found = {name: drawing.modules for name, drawing in drawings(content).items()}
+    both = ("demod.figures.images", "demod.figures.landscape")
+    assert found == {"second": both, "third": both, "first": both[1:], "made-elsewhere": both}
+
+
+# HTML
+
+
+@pytest.mark.parametrize(
+    ("body", "problem"),
+    [
+        ('<img src="a.png">', "has no alternative text"),
+        ('<img src="a.png" alt=" ">', "has no alternative text"),
+        ('<img src="b.png" alt="b">', "b.png leads to no file"),
+        ('<script src="https://cdn.example/x.js"></script>', "loaded from another host"),
+        ('<link rel="stylesheet" href="//cdn.example/x.css">', "loaded from another host"),
+        ('<a href="other.html">x</a>', "other.html leads to no file"),
+        ('<a href="#there">x</a>', "#there leads to no place on its page"),
+        ("<pre>Traceback (most recent call last):</pre>", "traceback"),
+    ],
+)
+def test_a_defect_of_a_page_is_found(tmp_path, body, problem):
+    (tmp_path / "a.png").touch()
+    (tmp_path / "index.html").write_text(f"<html><body>{body}</body></html>")
+    (found,) = check_html(tmp_path)
+    assert found.startswith("index.html: ")
+    assert problem in found
+
+
+def test_a_style_sheet_that_loads_from_another_host_is_found(tmp_path):
+    (tmp_path / "a.css").write_text('@import "https://fonts.example/x"; b { background: url(data:image/png;base64,x) }')
+    assert len(check_html(tmp_path)) == 1
+
+
+def test_a_sound_page_has_no_defect(tmp_path):
+    (tmp_path / "a.png").touch()
+    links = '<a href="https://doi.org/x">x</a> <a href="#here">x</a> <a href="index.html#here">x</a>'
+    (tmp_path / "index.html").write_text(f'<h1 id="here">x</h1><img src="a.png" alt="a">{links}')
+    assert check_html(tmp_path) == []
+
+
+# Numbers
+
+NUMBERS = {"demodulation": {"psnr": {"value": 26.31, "text": "26.3"}, "count": {"value": 8, "text": "8"}}}
+
+
+def test_numbers_inside_the_tolerance_pass():
+    expected = {"demodulation": {"psnr": {"value": 26.0, "rtol": 0.05}, "count": {"value": 8}}}
+    assert compare(NUMBERS, expected) == []
+
+
+@pytest.mark.parametrize(
+    ("expected", "problem"),
+    [
+        ({"psnr": {"value": 26.0, "atol": 0.1}, "count": {"value": 8}}, "demodulation.psnr is 26.31, accepted is 26"),
+        ({"psnr": {"value": 26.0, "rtol": 0.05}, "count": {"value": 9}}, "demodulation.count is 8, accepted is 9"),
+        ({"psnr": {"value": 26.0, "rtol": 0.05}}, "demodulation.count is glued, but was never accepted"),
+        ({"psnr": {"value": 26.31}, "count": {"value": 8}, "old": {"value": 1}}, "demodulation.old is accepted, but"),
+    ],
+)
+def test_a_drifted_missing_or_surplus_number_is_found(expected, problem):
+    (found,) = compare(NUMBERS, {"demodulation": expected})
+    assert found.startswith(problem)
+
+
+def test_accepting_keeps_the_tolerances_that_are_there():
+    expected = accept(NUMBERS, {"demodulation": {"psnr": {"value": 1.0, "atol": 0.5}}})
+    assert expected == {"demodulation": {"count": {"value": 8}, "psnr": {"value": 26.31, "atol": 0.5}}}
+    assert compare(NUMBERS, expected) == []
+
+
+@pytest.mark.parametrize("value", [26.31, 8, 1e-15, 0.0])
+def test_what_was_accepted_passes(value):
+    numbers = {"x": {"y": {"value": value, "text": ""}}}
+    assert compare(numbers, accept(numbers, {})) == []
+
+
+README = "# T\n<!-- results:begin -->\n| PSNR | **{}**<!-- demodulation.psnr --> dB |\n<!-- results:end -->\n"
+
+
+@pytest.mark.parametrize("shown", ["26.3", "26.2", "26.4"])
+def test_a_number_of_the_readme_may_be_off_by_one_unit_of_its_last_digit(shown):
+    block = results_block(README.format(shown))
+    assert corrected(block, NUMBERS) == block
+
+
+@pytest.mark.parametrize("shown", ["26.1", "26", "26.31", "many"])
+def test_a_wrong_number_of_the_readme_is_corrected(shown):
+    assert corrected(results_block(README.format(shown)), NUMBERS) == "| PSNR | **26.3**<!-- demodulation.psnr --> dB |\n"
+
+
+def test_a_mark_that_names_no_number_is_refused():
+    with pytest.raises(ValueError, match=r"quotes demodulation.ssim"):
+        corrected("0.9<!-- demodulation.ssim -->", NUMBERS)
+
+
+def test_a_readme_with_an_old_number_fails_the_build_which_writes_the_right_table(book):
+    root = shutil.copytree(book, book.with_name("readme"))
+    (root / "README.md").write_text("<!-- results:begin -->\n| 41<!-- steady.answer --> |\n<!-- results:end -->\n")
+    run(root)
+    (root / "README.md").write_text("<!-- results:begin -->\n| 17<!-- steady.answer --> |\n<!-- results:end -->\n")
+    before = contents(root / "_build/html")
+    with pytest.raises(BuildError, match=r"readme-table.md"):
+        run(root)
+    assert (root / "_build/readme-table.md").read_text() == "| 42<!-- steady.answer --> |\n"
+    assert contents(root / "_build/html") == before
+
+
+# The terminal
+
+
+def test_the_time_left_is_shared_by_the_workers_but_not_less_than_the_longest_chapter():
+    assert Terminal(CONSOLE, {"a": 10.0, "b": 20.0, "c": 30.0}, workers=2).remaining() == 30
+    assert Terminal(CONSOLE, {"a": 20.0, "b": 20.0, "c": 20.0}, workers=2).remaining() == 30
+    assert Terminal(CONSOLE, {"a": None}, workers=1).remaining() > 0
+    assert Terminal(CONSOLE, {}, workers=1).remaining() == 0
+
+
+def test_a_defect_of_doit_itself_fails_the_build(tmp_path, monkeypatch):
+    monkeypatch.setattr(module.DoitMain, "run", lambda *_: 3)
+    with pytest.raises(BuildError, match="doit ended with status 3"):
+        run(write_book(tmp_path, notebook("x")))
+
+
+def test_the_real_book_is_found_sound_before_it_runs():
+    notebooks = Layout(ROOT).notebooks()
+    assert len(notebooks) >= 7
+    for path in notebooks.values():
+        assert check_source(read_notebook(path), PARAMETERS) == []
+        assert os.access(path, os.R_OK)

@@ -1,0 +1,151 @@
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+from typer.testing import CliRunner
+
+from demod import data as data_module
+from demod import dcgan
+from demod.artifacts import read_json, write_json
+from demod.book import build as build_module
+from demod.book.layout import BuildError
+from demod.cli import app
+from demod.data import MNISTUnavailableError
+
+SPLITS = {"train": 6, "test": 4}
+
+
+def demod(*arguments: str):
+    return CliRunner().invoke(app, arguments)
+
+
+@pytest.fixture
+def mnist(monkeypatch):
+    """Ten images in place of MNIST."""
+
+    def load(split):
+        return np.full((SPLITS[split], 28, 28), 255, np.uint8), np.zeros(SPLITS[split], np.uint8)
+
+    monkeypatch.setattr(data_module, "load_mnist", load)
+    monkeypatch.setattr(dcgan, "load_mnist", load)
+
+
+@pytest.fixture
+def no_mnist(monkeypatch):
+    def load(split):
+        raise MNISTUnavailableError("MNIST was not found; set DEMOD_DATA_DIR.")
+
+    monkeypatch.setattr(data_module, "load_mnist", load)
+    monkeypatch.setattr(dcgan, "load_mnist", load)
+
+
+@pytest.mark.parametrize("arguments", [[], ["build"], ["data"], ["train"]])
+def test_help_is_shown_and_succeeds(arguments):
+    shown = demod(*arguments, "--help")
+    assert shown.exit_code == 0
+    assert "Usage: " in shown.output
+
+
+def test_help_does_not_wait_for_torch():
+    code = "import sys; from demod.cli import app; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["bake"], ["build", "--profile", "fast"], ["build", "--jobs", "0"], ["build", "--device", "tpu"], ["train", "faces"]],
+)
+def test_a_wrong_command_line_exits_with_2(arguments):
+    assert demod(*arguments).exit_code == 2
+
+
+def test_build_passes_its_options_on(monkeypatch, tmp_path):
+    asked = {}
+    monkeypatch.setattr(build_module, "build", lambda root, **settings: asked.update(root=root, **settings))
+    shown = demod("build", "--profile", "full", "--jobs", "3", "--device", "cpu", "--root", str(tmp_path))
+    assert shown.exit_code == 0
+    del asked["console"]
+    assert asked == {"root": tmp_path, "profile": "full", "jobs": 3, "device": "cpu"}
+
+
+def test_a_refused_build_exits_with_1_and_says_why_on_stderr(monkeypatch):
+    def refuse(root, **settings):
+        raise BuildError("landscape: cell 4 raised ValueError: [no] such thing.")
+
+    monkeypatch.setattr(build_module, "build", refuse)
+    shown = demod("build")
+    assert shown.exit_code == 1
+    assert "cell 4 raised ValueError: [no] such thing." in shown.stderr
+    assert shown.stdout == ""
+
+
+def test_data_reports_both_splits(mnist):
+    shown = demod("data")
+    assert shown.exit_code == 0
+    assert "train: 6 images of 28 × 28 pixels" in shown.stdout
+    assert "test: 4 images" in shown.stdout
+
+
+def test_data_without_mnist_exits_with_1_and_says_what_to_do(no_mnist):
+    shown = demod("data")
+    assert shown.exit_code == 1
+    assert "set DEMOD_DATA_DIR" in shown.stderr
+
+
+@pytest.mark.parametrize(("name", "pixel"), [("digits", 0.0), ("distortions", None)])
+def test_train_trains_and_ships_with_held_out_images(mnist, monkeypatch, tmp_path, name, pixel):
+    asked = {}
+
+    def train(images, settings, folder, *, device):
+        asked.update(images=images, settings=settings, folder=folder, device=device)
+        return "run"
+
+    def ship(name, run, held_out):
+        asked.update(name=name, run=run, held_out=held_out)
+        return {"representation_error": {"median": 1e-3}}
+
+    monkeypatch.setattr(dcgan, "train", train)
+    monkeypatch.setattr(dcgan, "ship", ship)
+    assert demod("train", name, "--folder", str(tmp_path), "--device", "cpu").exit_code == 0
+    assert asked["settings"] is dcgan.SETTINGS[name]
+    assert asked["folder"] == tmp_path / name
+    assert (asked["name"], asked["run"], asked["device"]) == (name, "run", "cpu")
+    held_out = asked["held_out"]
+    assert held_out.shape[1:] == (64, 64)
+    assert held_out.min() >= 0
+    assert held_out.max() <= 1
+    if pixel is not None:  # a digit is inverted: ink 255 becomes black
+        assert held_out.unique().tolist() == [pixel]
+
+
+def test_train_does_not_ship_unless_asked(mnist, monkeypatch, tmp_path):
+    monkeypatch.setattr(dcgan, "train", lambda *_, **__: "run")
+    monkeypatch.delattr(dcgan, "ship")
+    monkeypatch.setattr(dcgan, "ship", None, raising=False)
+    assert demod("train", "distortions", "--folder", str(tmp_path), "--no-ship").exit_code == 0
+
+
+def test_train_without_mnist_exits_with_1(no_mnist, tmp_path):
+    assert demod("train", "digits", "--folder", str(tmp_path)).exit_code == 1
+
+
+def test_train_on_cuda_is_refused_where_there_is_none(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    shown = demod("train", "distortions", "--device", "cuda")
+    assert shown.exit_code == 1
+    assert "use auto or cpu" in shown.stderr
+
+
+def test_accept_writes_the_numbers_of_the_last_build(tmp_path):
+    write_json(tmp_path / "_build/html/build.json", {"profile": "quick", "mnist": False, "chapters": ["landscape"]})
+    write_json(tmp_path / "_build/numbers/landscape.json", {"numbers": {"rho": {"value": 0.5, "text": "0.5"}}})
+    assert demod("accept", "--root", str(tmp_path)).exit_code == 0
+    assert read_json(tmp_path / "tests/expected/quick-drawn.json") == {"landscape": {"rho": {"value": 0.5, "rtol": 0.05}}}
+
+
+def test_accept_without_a_book_exits_with_1(tmp_path):
+    shown = demod("accept", "--root", str(tmp_path))
+    assert shown.exit_code == 1
+    assert "run `demod build` first" in shown.stderr
