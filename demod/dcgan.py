@@ -338,7 +338,7 @@ def load_card(name: str) -> dict:
 
 
 def closest_in_range(
-    G: ImageGenerator, images: Tensor, *, starts: int = 2, iterations: int = 300, seed: int = 0
+    G: ImageGenerator, images: Tensor, *, starts: int = 3, iterations: int = 300, seed: int = 0
 ) -> tuple[Tensor, Tensor]:
     """Return the images of G closest to `images`, (N, 64, 64) in [0, 1], and min_z ‖G(z) - x‖² / 4096, shape (N,).
 
@@ -348,7 +348,7 @@ def closest_in_range(
     target = images.flatten(1).expand(starts, -1, -1)
     z = torch.randn(starts, len(images), G.widths[0], generator=torch.Generator().manual_seed(seed)).to(images.device)
     best_z, best_error = z.clone(), torch.full(z.shape[:2], torch.inf, device=images.device)
-    adam = torch.optim.Adam([z.requires_grad_()], lr=0.05)
+    adam = torch.optim.Adam([z.requires_grad_()], lr=0.2)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(adam, iterations)
     for _ in range(iterations):
         error = (G(z) - target).square().mean(-1)
@@ -366,7 +366,7 @@ def closest_in_range(
 
 
 def representation_error(
-    G: ImageGenerator, images: Tensor, *, starts: int = 2, iterations: int = 300, seed: int = 0
+    G: ImageGenerator, images: Tensor, *, starts: int = 3, iterations: int = 300, seed: int = 0
 ) -> Tensor:
     """Return the mean-squared distance of images (N, 64, 64) to the range of G, (N,), as `closest_in_range` finds it."""
     return closest_in_range(G, images, starts=starts, iterations=iterations, seed=seed)[1]

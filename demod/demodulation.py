@@ -44,7 +44,7 @@ class Setting:
 
 
 PAPER_SETTING = Setting(step=1.0, momentum=0.9, iterations=500, reflect_every=1, balance=True, starts=1)
-BEST_SETTING = Setting(step=16.0, momentum=0.9, iterations=500, reflect_every=25, balance=False, starts=3)
+BEST_SETTING = Setting(step=32.0, momentum=0.9, iterations=500, reflect_every=25, balance=False, starts=3)
 
 
 @dataclass(frozen=True)
