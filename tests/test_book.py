@@ -571,6 +571,12 @@ def test_accepting_keeps_the_tolerances_that_are_there():
     assert compare(NUMBERS, expected) == []
 
 
+def test_times_are_neither_accepted_nor_compared():
+    numbers = {"x": {"seconds": {"value": 12.0, "text": "12", "timing": True}, "count": {"value": 8, "text": "8"}}}
+    assert accept(numbers, {}) == {"x": {"count": {"value": 8}}}
+    assert compare(numbers, {"x": {"count": {"value": 8}}}) == []
+
+
 @pytest.mark.parametrize("value", [26.31, 8, 1e-15, 0.0])
 def test_what_was_accepted_passes(value):
     numbers = {"x": {"y": {"value": value, "text": ""}}}
@@ -589,6 +595,13 @@ def test_a_number_of_the_readme_may_be_off_by_one_unit_of_its_last_digit(shown):
 @pytest.mark.parametrize("shown", ["26.1", "26", "26.31", "many"])
 def test_a_wrong_number_of_the_readme_is_corrected(shown):
     assert corrected(results_block(README.format(shown)), NUMBERS) == "| PSNR | **26.3**<!-- demodulation.psnr --> dB |\n"
+
+
+@pytest.mark.parametrize(("shown", "same"), [("1.0e-03", True), ("1.1e-03", True), ("1.2e-03", False), ("1.0e-04", False)])
+def test_the_last_digit_of_a_power_of_ten_is_that_of_its_mantissa(shown, same):
+    numbers = {"x": {"residual": {"value": 1.02e-3, "text": "1.0e-03"}}}
+    block = f"{shown}<!-- x.residual -->"
+    assert (corrected(block, numbers) == block) is same
 
 
 def test_a_mark_that_names_no_number_is_refused():

@@ -8,6 +8,7 @@ compared by the tests. In README.md, between two marks, every number is followed
 import math
 import re
 from collections.abc import Iterable, Mapping
+from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import Any
 
@@ -100,10 +101,10 @@ def corrected(block: str, numbers: Numbers) -> str:
 
 
 def _same(shown: str, text: str) -> bool:
-    """Return whether two displayed numbers agree up to one unit of the last displayed digit."""
+    """Return whether two displayed numbers have as many digits and agree up to one unit of the last."""
     try:
-        difference = abs(float(shown) - float(text))
-    except ValueError:
+        left, right = Decimal(shown), Decimal(text)
+    except InvalidOperation:
         return shown == text
-    digits = len(text.partition(".")[2])
-    return len(shown.partition(".")[2]) == digits and difference < 1.5 * 10**-digits
+    unit = right.as_tuple().exponent
+    return left.as_tuple().exponent == unit and abs(left - right) <= Decimal(1).scaleb(unit)

@@ -1,0 +1,22 @@
+"""The numbers of the last build, against the accepted ones."""
+
+from pathlib import Path
+
+from demod.artifacts import read_json
+from demod.book.build import STAMP
+from demod.book.numbers import MARKED, compare, expected_path, read_numbers, results_block
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_every_number_of_the_book_is_an_accepted_one(html):
+    stamp = read_json(html / STAMP)
+    path = expected_path(ROOT, stamp)
+    assert path.is_file(), f"{path.name} is not there; look at the numbers of the book and run `demod accept`"
+    assert compare(read_numbers(ROOT / "_build/numbers", stamp["chapters"]), read_json(path)) == []
+
+
+def test_the_readme_quotes_numbers_of_the_book():
+    block = results_block((ROOT / "README.md").read_text(encoding="utf-8"))
+    assert block is not None
+    assert len(MARKED.findall(block)) >= 5
