@@ -384,8 +384,8 @@ def test_an_image_in_the_range_is_represented_far_better_than_one_outside(distor
     rng = torch.Generator().manual_seed(4)
     inside = distortions(torch.randn(2, 50, generator=rng)).reshape(2, 64, 64)
     noise = torch.rand(1, 64, 64, generator=rng)
-    error = representation_error(distortions, torch.cat([inside, noise]), starts=2, iterations=150)
-    assert (error[:2] < 1e-4).all()
+    error = representation_error(distortions, torch.cat([inside, noise]))
+    assert (error[:2] < error[2] / 100).all()
     assert error[2] > 0.05  # a smooth image cannot follow noise of variance 1/12
 
 

@@ -54,7 +54,7 @@ def test_mean_branches_miss_the_theory_by_at_most_three_over_the_width(depths, i
     # The theory is the limit of infinite width. The bias at a finite one, averaged over networks, is of the order 1/width,
     # with constants up to 2.5 in these cases; the spread of the mean comes on top.
     theory = expected_branches(*depths)
-    found = branches(*draw_pair(rng, depths=depths, inner=inner, ell=10 * inner, networks=(200,)))
+    found = branches(*draw_pair(rng, depths=depths, inner=inner, ell=5 * inner, networks=(200,)))
     for sample, expected in ((found.product, theory.product), (found.value, theory.value)):
         deviation = (sample.mean(0) - expected).abs()
         assert (deviation <= 3 / inner + 3 * sample.std(0) / 200**0.5).all()
