@@ -24,7 +24,7 @@ from PIL import Image
 from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits
 from torch.nn.utils.fusion import fuse_conv_bn_eval
-from tqdm.auto import tqdm
+from tqdm import tqdm
 
 from demod.artifacts import atomic_path, load_tensors, read_json, save_tensors, sha256, versions, write_json
 from demod.data import SIDE, distortion_images, invert, load_mnist, resize
