@@ -14,16 +14,21 @@ MNIST is found by content: every file is checked against the SHA-256 of its deco
 import gzip
 import os
 import struct
+import warnings
 import zlib
 from pathlib import Path
 
 import numpy as np
-import pooch
 import torch
 from torch import Tensor
 from torch.nn.functional import interpolate
+from tqdm import TqdmWarning
 
 from demod.artifacts import atomic_path, sha256
+
+with warnings.catch_warnings():  # pooch loads tqdm's notebook bar, which warns in a kernel without ipywidgets
+    warnings.simplefilter("ignore", TqdmWarning)
+    import pooch
 
 MNIST_SHA256 = {
     "train-images-idx3-ubyte": "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db",
