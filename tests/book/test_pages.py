@@ -123,7 +123,7 @@ def test_the_first_page_is_found_from_the_index(html, browser, address):
     page = browser.new_page()
     page.goto(f"{address}/index.html", timeout=PATIENCE)
     page.wait_for_url("**/chapters/*.html", timeout=PATIENCE)
-    assert page.locator("h1").count() == 1
+    assert page.locator(".bd-article h1").count() == 1
     page.close()
 
 
