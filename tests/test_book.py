@@ -586,13 +586,13 @@ def test_what_was_accepted_passes(value):
 README = "# T\n<!-- results:begin -->\n| PSNR | **{}**<!-- demodulation.psnr --> dB |\n<!-- results:end -->\n"
 
 
-@pytest.mark.parametrize("shown", ["26.3", "26.2", "26.4"])
-def test_a_number_of_the_readme_may_be_off_by_one_unit_of_its_last_digit(shown):
+@pytest.mark.parametrize("shown", ["26.3", "26.2", "25.1"])
+def test_a_number_of_the_readme_may_be_off_by_what_machines_differ_in(shown):
     block = results_block(README.format(shown))
     assert corrected(block, NUMBERS) == block
 
 
-@pytest.mark.parametrize("shown", ["26.1", "26", "26.31", "many"])
+@pytest.mark.parametrize("shown", ["24.9", "27.7", "26", "26.31", "many"])
 def test_a_wrong_number_of_the_readme_is_corrected(shown):
     assert corrected(results_block(README.format(shown)), NUMBERS) == "| PSNR | **26.3**<!-- demodulation.psnr --> dB |\n"
 

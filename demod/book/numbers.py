@@ -79,7 +79,7 @@ def results_block(readme: str) -> str | None:
 
 
 def corrected(block: str, numbers: Numbers) -> str:
-    """Return `block` with every marked number as its page shows it; up to one unit of the last digit is left alone.
+    """Return `block` with every marked number as its page shows it; what machines differ in is left alone.
 
     Raises
     ------
@@ -101,10 +101,14 @@ def corrected(block: str, numbers: Numbers) -> str:
 
 
 def _same(shown: str, text: str) -> bool:
-    """Return whether two displayed numbers have as many digits and agree up to one unit of the last."""
+    """Return whether two displayed numbers have as many digits and agree up to one unit of the last, or up to 5 %.
+
+    Integers count something, and only the unit is left to them.
+    """
     try:
         left, right = Decimal(shown), Decimal(text)
     except InvalidOperation:
         return shown == text
     unit = right.as_tuple().exponent
-    return left.as_tuple().exponent == unit and abs(left - right) <= Decimal(1).scaleb(unit)
+    share = Decimal(str(RELATIVE_TOLERANCE)) if unit < 0 else 0
+    return left.as_tuple().exponent == unit and abs(left - right) <= max(Decimal(1).scaleb(unit), share * abs(right))

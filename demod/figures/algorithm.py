@@ -36,11 +36,11 @@ def plot_success(dimensions: np.ndarray, successes: dict[str, np.ndarray], probl
     return fig
 
 
-def plot_endings(values: np.ndarray, expected: np.ndarray) -> Figure:
-    """Draw where descents without the sign check end: a histogram of f / (1/2 ‖y‖²), with the four predicted values."""
+def plot_endings(values: np.ndarray, valleys: np.ndarray) -> Figure:
+    """Draw where descents without the sign check end: a histogram of f / (1/2 ‖y‖²), with the heights of the valleys."""
     fig, ax = canvas(size=(6.0, 3.2))
     ax.hist(values, bins=np.linspace(0, 1, 61), color=WITHOUT_CHECK)
-    for value, colour in zip(expected, CURVES, strict=True):
+    for value, colour in zip(valleys, CURVES, strict=True):
         ax.axvline(value, color=colour, linestyle="--", linewidth=1.4)
     ax.set(xlabel=r"$f\ /\ \frac{1}{2}\|y_0\|^2$ after the last iteration", ylabel="problems")
     return fig

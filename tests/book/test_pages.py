@@ -96,7 +96,7 @@ def test_a_page_does_not_scroll_sideways_and_is_photographed(visited, theme, wid
     wide = "() => document.documentElement.scrollWidth - document.documentElement.clientWidth"
     assert seen.page.evaluate(wide) <= 0
     path = SCREENSHOTS / f"{Path(name).stem}-{theme}-{width}.png"
-    seen.page.screenshot(path=path, full_page=True, timeout=PATIENCE)
+    seen.page.screenshot(path=path, full_page=True, timeout=PATIENCE, animations="disabled")  # sidebars slide
     assert path.stat().st_size > 0
 
 
