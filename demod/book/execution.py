@@ -96,7 +96,7 @@ def _refuse_unless_sound(chapter: Chapter, layout: Layout, run: Path, status: in
         layout.executed.mkdir(parents=True, exist_ok=True)
         notebook.replace(failed)
         where = failed.relative_to(layout.root)
-        raise BuildError(f"{chapter.slug}: {problems[0]}. The notebook as far as it came is {where}.")
+        raise BuildError(f"{chapter.slug}: {problems[0].rstrip('.')}. The notebook as far as it came is {where}.")
 
 
 def _accept(chapter: Chapter, layout: Layout, run: Path, seconds: float) -> None:
