@@ -8,7 +8,7 @@ from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
 from demod import demodulation
 from demod.data import invert, random_distortions, resize
-from demod.dcgan import ImageGenerator, generator_network
+from demod.dcgan import ImageGenerator, generator_network, load_generator
 from demod.demodulation import (
     PAPER_SETTING,
     Setting,
@@ -283,3 +283,10 @@ def test_drawn_problems_are_in_the_range_of_the_generators_and_follow_the_seed(m
         torch.testing.assert_close(rows(images), G(torch.randn(3, G.widths[0], generator=rng)))
     assert torch.equal(drawn_problems(3, seed=8)[0], w)
     assert not torch.equal(drawn_problems(3, seed=9)[0], w)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_drawn_problems_do_not_begin_at_their_solution(dtype):
+    signals, _ = drawn_problems(4, seed=2019)
+    start = torch.randn(4, 100, generator=torch.Generator().manual_seed(2019), dtype=dtype).float()
+    assert (load_generator("digits")(start).reshape(4, 64, 64) - signals).square().mean((-2, -1)).min() > 1e-2
