@@ -13,6 +13,7 @@ the peak being 1, and structural similarity on the aligned estimate.
 import time
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from skimage.metrics import structural_similarity
 from torch import Tensor
@@ -23,7 +24,7 @@ from demod.descent import descend
 from demod.generators import Generator
 
 PIXELS = SIDE * SIDE
-DRAWN_STREAM = 1 << 32
+DRAWN_STREAM = 1
 MNIST_DIGITS = "MNIST test digits"
 DRAWN_DIGITS = "digits drawn from the shipped generator: MNIST was not at hand (`demod data` fetches it)"
 
@@ -164,7 +165,7 @@ def drawn_problems(count: int, seed: int = 2019) -> tuple[Tensor, Tensor]:
     This is what the book uses where MNIST is not at hand; it is an easier problem than `mnist_problems`. The codes come
     from another stream than the starts of `recover` with the same seed, which would otherwise begin at the truth.
     """
-    rng = torch.Generator().manual_seed(seed + DRAWN_STREAM)
+    rng = torch.Generator().manual_seed(int(np.random.SeedSequence((seed, DRAWN_STREAM)).generate_state(1)[0]))
     images = []
     for name in ("digits", "distortions"):
         G = load_generator(name)
