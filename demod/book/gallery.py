@@ -16,7 +16,7 @@ from demod.book.ingredients import imported_names
 from demod.book.notebooks import Cell, Notebook, code_cells, python_code, read_notebook, text
 
 PAPER = re.compile(r"figure-(\d+[a-z]?)\b")
-HEAD = "| figure | what it shows | chapter | code | seconds | profile |\n| --- | --- | --- | --- | --- | --- |"
+HEAD = "| figure | what it shows | chapter and code | seconds | profile |\n| --- | --- | --- | --- | --- |"
 
 
 @dataclass(frozen=True)
@@ -48,8 +48,8 @@ def _row(card: dict[str, Any], drawing: Drawing, notebook: Path) -> str:
     picture = f'<a href="{where}.svg"><img class="demod-thumbnail" src="{where}.png" alt="{html.escape(drawing.alt)}"></a>'
     files = " · ".join(f'<a href="{where}.{ending}">{ending.upper()}</a>' for ending in ("svg", "png", "npz", "json"))
     paper = f"**Figure {found.group(1)} of the paper.** " if (found := PAPER.match(name)) else ""
-    code = "<br>".join(f"`{module}`" for module in drawing.modules) or "–"
-    cells = (f"{picture}<br>{files}", paper + _first_sentence(drawing.caption or name), f"[{slug}]({notebook.name})", code)
+    source = "<br>".join([f"[{slug}]({notebook.name})", *(f"`{module}`" for module in drawing.modules)])
+    cells = (f"{picture}<br>{files}", paper + _first_sentence(drawing.caption or name), source)
     return f"| {' | '.join(cells)} | {card['seconds']:.1f} | {card['profile']} |"
 
 
