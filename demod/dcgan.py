@@ -324,7 +324,7 @@ def load_generator(name: str, *, device: torch.device | str = "cpu") -> ImageGen
         raise ValueError(f"{path.name} does not match its card; `make weights` trains it again, or reinstall demod.")
     tensors, _ = load_tensors(path)
     network = generator_network(card["settings"]["latent"], card["settings"]["base_width"])
-    network.load_state_dict({key: value.float() if value.is_floating_point() else value for key, value in tensors.items()})
+    network.load_state_dict(tensors)  # copies, so half precision becomes single
     return _to_image_generator(network).to(device)
 
 
@@ -385,7 +385,7 @@ def ship(name: str, run: Training, held_out: Tensor, *, dtype: torch.dtype = tor
     path = WEIGHTS / f"{name}.safetensors"
     save_tensors(path, tensors, {"name": name})
     rounded = deepcopy(run.average)
-    rounded.load_state_dict({key: value.float() if value.is_floating_point() else value for key, value in tensors.items()})
+    rounded.load_state_dict(tensors)
     error = representation_error(_to_image_generator(rounded), held_out.to(run.device))
     card = {
         "name": name,

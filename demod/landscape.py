@@ -16,7 +16,7 @@ from torch import Tensor
 
 from demod.expectation import contraction
 from demod.generators import Generator
-from demod.objective import half_squared_norm, objective
+from demod.objective import check_observation, half_squared_norm
 
 QUADRANTS = ((1, 1), (-1, 1), (1, -1), (-1, -1))
 
@@ -42,7 +42,9 @@ def objective_grid(G1: Generator, G2: Generator, h: Tensor, m: Tensor, y: Tensor
         If a generator takes codes of more than one entry.
     """
     _check_scalar(G1, G2)
-    return torch.stack([objective(G1, G2, h[:, None], m_k.expand(1, 1), y) for m_k in m])
+    check_observation(G1, G2, y)
+    w, x = G1(h[:, None]), G2(m[:, None])
+    return torch.stack([half_squared_norm(w * x_k - y) for x_k in x])
 
 
 def branches(G1: Generator, G2: Generator, y: Tensor) -> Branches:
