@@ -6,10 +6,12 @@ without biases. Such a network is piecewise linear and positively homogeneous, G
 
     Λ_z = W_{d,+,z} … W_{1,+,z},        W_{i,+,z} = diag(W_i Λ_{i-1,z} z > 0) W_i,
 
-so its pullback u ↦ Λ_zᵀ u is a product of masked transposes. A unit whose input is exactly zero counts as switched off.
+so its pullback u ↦ Λ_zᵀ u is a product of masked transposes. A unit whose input is exactly zero, a kink, counts as switched
+off; seen from a direction v it is on if its input rises: its tangent, v sent through the same layers, is positive.
 """
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from itertools import pairwise
 from math import log
 from typing import Protocol
@@ -122,13 +124,36 @@ class ReLUGenerator:
             z = _apply(W, z)
             masks.append(z > 0)
             z = z.relu()
+        return z, partial(self._pull, masks)
 
-        def pullback(u: Tensor) -> Tensor:
-            for W, mask in zip(reversed(self.weights), reversed(masks), strict=True):
-                u = _apply(W.mT, u * mask)
-            return u
+    def one_sided_vjp(self, z: Tensor, direction: Tensor) -> tuple[Tensor, Pullback]:
+        """Return (G(z), pullback) with u ↦ lim Λ_{z + δv}ᵀ u for δ → 0+ and v the direction, shape (*B, n).
 
-        return z, pullback
+        Exact: a unit is on if its input is positive, or zero with a positive tangent. Where no input is zero, and for
+        v = 0, it is `vjp`.
+        """
+        self._check(z)
+        self._check(direction)
+        masks = []
+        for W in self.weights:
+            z, direction = _apply(W, z), _apply(W, direction)
+            masks.append((z > 0) | ((z == 0) & (direction > 0)))
+            z, direction = z.relu(), direction * masks[-1]
+        return z, partial(self._pull, masks)
+
+    def kinks(self, z: Tensor, *, tolerance: float = 0.0) -> tuple[Tensor, ...]:
+        """Return for each layer which of its units stand at a kink at z, shapes (*B, n_i).
+
+        A unit with row w and input a does if |w·a| ≤ tolerance ‖w‖ ‖a‖; rows that are zero never do: they switch nothing.
+        """
+        self._check(z)
+        at_kink = []
+        for W in self.weights:
+            rows, length = W.norm(dim=-1), z.norm(dim=-1, keepdim=True)
+            z = _apply(W, z)
+            at_kink.append((z.abs() <= tolerance * rows * length) & (rows > 0))
+            z = z.relu()
+        return tuple(at_kink)
 
     def active_map(self, z: Tensor) -> Tensor:
         """Return Λ_z, shape (*B, ℓ, n): the matrix of the linear piece that contains z."""
@@ -136,10 +161,15 @@ class ReLUGenerator:
         Lambda = None
         for W in self.weights:
             z = _apply(W, z)
-            W_plus = W * (z > 0)[..., None]
-            Lambda = W_plus if Lambda is None else W_plus @ Lambda
+            Lambda = (W if Lambda is None else W @ Lambda) * (z > 0)[..., None]
             z = z.relu()
         return Lambda
+
+    def _pull(self, masks: list[Tensor], u: Tensor) -> Tensor:
+        """Return the product of the masked transposes with u, (*B, ℓ) -> (*B, n)."""
+        for W, mask in zip(reversed(self.weights), reversed(masks), strict=True):
+            u = _apply(W.mT, u * mask)
+        return u
 
     def _check(self, z: Tensor) -> None:
         if z.shape[-1:] != self.widths[:1]:

@@ -8,11 +8,19 @@ The generators are piecewise linear, G1(h) = Λ_h h and G2(m) = Λ_m m. With w =
 
 These are the paper's g̃₁ and g̃₂, where diag(Λ_{s,+,m})² reads diag(Λ_{s,+,m} m)². f is a sum over the ℓ entries, not a
 mean. At a kink (a ReLU input exactly zero) the unit counts as switched off, as in diag(Wh > 0).
+
+f is differentiable at (h, m) + δv for every direction v and all small δ > 0, and the limits of those gradients are the
+directions of (4) (where v is called w),
+
+    g₁ = lim ∇_h f((h, m) + δv),        g₂ = lim ∇_m f((h, m) + δv)        for δ → 0+.
+
+Away from kinks they are ∇_h f and ∇_m f for every v. The one-sided derivative D_v f needs the limit along v itself: D_v f =
+⟨lim ∇f((h, m) + δv), v⟩. So D_{-g} f is -‖g‖² away from kinks, and -⟨g′, g⟩ at one, g′ being the limit along -g.
 """
 
 from torch import Tensor
 
-from demod.generators import Generator
+from demod.generators import Generator, Pullback, ReLUGenerator
 
 
 def half_squared_norm(r: Tensor) -> Tensor:
@@ -42,10 +50,61 @@ def objective(G1: Generator, G2: Generator, h: Tensor, m: Tensor, y: Tensor) -> 
 def gradient(G1: Generator, G2: Generator, h: Tensor, m: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
     """Return (∇_h f, ∇_m f), the paper's g̃₁ and g̃₂, shapes (*B, n) and (*B, p); arguments as in `objective`."""
     check_observation(G1, G2, y)
-    w, pull_h = G1.vjp(h)
-    x, pull_m = G2.vjp(m)
+    return _pull_back(*G1.vjp(h), *G2.vjp(m), y)
+
+
+def one_sided_gradient(
+    G1: Generator, G2: Generator, h: Tensor, m: Tensor, y: Tensor, direction: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Return the nonzero parts of g₁ and g₂ of (4), shapes (*B, n) and (*B, p): lim ∇f((h, m) + δv) for δ → 0+, exactly.
+
+    Parameters
+    ----------
+    G1, G2 : Generator
+        ReLU networks onto R^ℓ.
+    h, m, y : Tensor
+        As in `objective`.
+    direction : Tensor
+        v, which the paper calls w: (*B, n + p), first the part of h, then that of m.
+
+    Raises
+    ------
+    ValueError
+        If y or the direction does not fit, or a generator is no `ReLUGenerator`: only of those are the pieces known.
+    """
+    check_observation(G1, G2, y)
+    for name, G in (("G1", G1), ("G2", G2)):
+        if not isinstance(G, ReLUGenerator):
+            raise ValueError(
+                f"{name} is a {type(G).__name__}, whose pieces are not known; one-sided gradients need a ReLUGenerator."
+            )
+    along_h, along_m = _split(G1, G2, direction)
+    return _pull_back(*G1.one_sided_vjp(h, along_h), *G2.one_sided_vjp(m, along_m), y)
+
+
+def directional_derivative(G1: Generator, G2: Generator, h: Tensor, m: Tensor, y: Tensor, direction: Tensor) -> Tensor:
+    """Return D_v f(h, m) = lim (f((h, m) + t v) - f(h, m))/t for t → 0+, shape (*B,), not divided by ‖v‖.
+
+    Arguments as in `one_sided_gradient`.
+    """
+    grad_h, grad_m = one_sided_gradient(G1, G2, h, m, y, direction)
+    along_h, along_m = _split(G1, G2, direction)
+    return (grad_h * along_h).sum(-1) + (grad_m * along_m).sum(-1)
+
+
+def _pull_back(w: Tensor, pull_h: Pullback, x: Tensor, pull_m: Pullback, y: Tensor) -> tuple[Tensor, Tensor]:
     r = w * x - y
     return pull_h(x * r), pull_m(w * r)
+
+
+def _split(G1: Generator, G2: Generator, direction: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the parts of a direction (*B, n + p) that belong to h and to m."""
+    n, p = G1.widths[0], G2.widths[0]
+    if direction.shape[-1:] != (n + p,):
+        raise ValueError(
+            f"direction has shape {tuple(direction.shape)} but needs n + p = {n + p} entries: torch.cat([of_h, of_m], -1)."
+        )
+    return direction[..., :n], direction[..., n:]
 
 
 def check_observation(G1: Generator, G2: Generator, y: Tensor) -> None:

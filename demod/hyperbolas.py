@@ -1,0 +1,117 @@
+"""The four hyperbolic curves of Theorem 1, and the neighbourhoods (3) of them.
+
+A base point (h̃, m̃) spans the curve {(c h̃, m̃/c) | c > 0}. Its neighbourhood A_ε of (3) holds the points whose distance
+
+    r(h, m) = min over c > 0 of ‖(h, m) - (c h̃, m̃/c)‖ / ‖(c h̃, m̃/c)‖
+
+is at most ε. Scale the base point to ‖h̃‖ = ‖m̃‖ and take this norm for the unit of length. With b = hᵀh̃, e = mᵀm̃ and
+S = ‖h‖² + ‖m‖² then
+
+    r(c)² = 1 + (S c² - 2b c³ - 2e c)/(c⁴ + 1),
+
+which tends to 1 at both ends of the curve and is stationary exactly at the positive roots of the sextic
+
+    b c⁶ - S c⁵ + 3e c⁴ - 3b c² + S c - e = 0.
+
+Its first and last coefficients may vanish, so the roots are not computed as eigenvalues. Between neighbouring roots of its
+derivative a polynomial is monotone: bisection, from the fifth derivative down to the sextic itself, misses none.
+"""
+
+import torch
+from torch import Tensor
+
+from demod.expectation import contraction
+
+REACH = 1e18  # where c or 1/c exceeds REACH max(1, |b|, |e|), r(c) differs from 1 by less than rounding
+BISECTIONS = 64  # enough for a bracket of c from 1e-40 to 1e40 to shrink to rounding
+
+
+def hyperbola_distance(h: Tensor, m: Tensor, h0: Tensor, m0: Tensor) -> Tensor:
+    """Return r(h, m) for the curve through (h0, m0), shape (*B,), dimensionless, at most 1: the least ε of (3).
+
+    It is computed in float64. It depends on where (h, m) stands on its own hyperbola: compare points with ‖h‖ = ‖m‖.
+
+    Parameters
+    ----------
+    h, m, h0, m0 : Tensor
+        Shapes (*B, n), (*B, p), (*B, n), (*B, p), broadcast against each other.
+
+    Raises
+    ------
+    ValueError
+        If h0 or m0 is zero somewhere, where they span no hyperbola.
+    """
+    h_norm, m_norm = (z.double().norm(dim=-1, keepdim=True) for z in (h0, m0))
+    if not ((h_norm > 0) & (m_norm > 0)).all():
+        raise ValueError("h0 or m0 is zero somewhere; a hyperbola needs a base point of two nonzero codes.")
+    unit = h_norm.sqrt() * m_norm.sqrt()
+    h, m, base_h, base_m = h / unit, m / unit, h0 / h_norm, m0 / m_norm
+    c = _stationary(h, m, base_h, base_m)[..., None]
+    off_h, off_m = h[..., None, :] - c * base_h[..., None, :], m[..., None, :] - base_m[..., None, :] / c
+    squares = (off_h.square().sum(-1) + off_m.square().sum(-1)) / (c.square() + c**-2).squeeze(-1)
+    return squares.amin(-1).sqrt().clamp(max=1)
+
+
+def in_neighbourhood(h: Tensor, m: Tensor, h0: Tensor, m0: Tensor, epsilon: float) -> Tensor:
+    """Return whether (h, m) is in A_{ε,(h0, m0)} of (3), boolean of shape (*B,); arguments as in `hyperbola_distance`."""
+    return hyperbola_distance(h, m, h0, m0) <= epsilon
+
+
+def curves(h0: Tensor, m0: Tensor, *, d: int, s: int) -> tuple[Tensor, Tensor]:
+    """Return base points of the four curves as Theorem 1 writes them, shapes (*B, 4, n) and (*B, 4, p).
+
+    They are (h0, m0), (-ρ_d h0, m0), (h0, -ρ_s m0) and (-ρ_d h0, -ρ_s m0) for networks of d and s layers.
+    """
+    rho_d, rho_s = contraction(d), contraction(s)
+    return _multiples(h0, (1, -rho_d, 1, -rho_d)), _multiples(m0, (1, 1, -rho_s, -rho_s))
+
+
+def curves_of_theorem_3(h0: Tensor, m0: Tensor, *, d: int, s: int) -> tuple[Tensor, Tensor]:
+    """Return base points of the same curves as Theorems 2 and 3 write them: (ρ_s h0, -m0) and (-ρ_d ρ_s h0, -m0) last."""
+    rho_d, rho_s = contraction(d), contraction(s)
+    return _multiples(h0, (1, -rho_d, rho_s, -rho_d * rho_s)), _multiples(m0, (1, 1, -1, -1))
+
+
+def curve_distances(h: Tensor, m: Tensor, h0: Tensor, m0: Tensor, *, d: int, s: int) -> Tensor:
+    """Return the distances of (h, m) from the four curves, in the order of Theorem 1, shape (*B, 4)."""
+    return hyperbola_distance(h[..., None, :], m[..., None, :], *curves(h0, m0, d=d, s=s))
+
+
+def _multiples(z: Tensor, factors: tuple[float, ...]) -> Tensor:
+    return torch.stack([factor * z for factor in factors], -2)
+
+
+def _stationary(h: Tensor, m: Tensor, base_h: Tensor, base_m: Tensor) -> Tensor:
+    """Return candidates for the best c, all stationary ones among them, shape (*B, 6); the base point has unit norms."""
+    b, e = (h * base_h).sum(-1), (m * base_m).sum(-1)
+    S = h.square().sum(-1) + m.square().sum(-1)
+    sextic = torch.stack(torch.broadcast_tensors(-e, S, -3 * b, torch.zeros_like(S), 3 * e, -S, b), -1)
+    high = REACH * sextic[..., [0, 6]].abs().amax(-1, keepdim=True).clamp(min=1)
+    return _sign_changes(sextic, 1 / high, high)
+
+
+def _sign_changes(coefficients: Tensor, low: Tensor, high: Tensor) -> Tensor:
+    """Return where in [low, high] a polynomial changes its sign, ascending, shape (*B, degree), padded with other points.
+
+    coefficients: (*B, degree + 1), the constant one first; low and high: (*B, 1), positive.
+    """
+    powers = torch.arange(1, coefficients.shape[-1], dtype=coefficients.dtype, device=coefficients.device)
+    if not len(powers):
+        return low[..., :0]
+    turns = _sign_changes(coefficients[..., 1:] * powers, low, high)
+    ends = torch.cat([low, turns, high], -1)
+    left, right = ends[..., :-1], ends[..., 1:]
+    sign = _evaluate(coefficients, left).sign()
+    for _ in range(BISECTIONS):
+        middle = left.sqrt() * right.sqrt()  # brackets shrink in ratio
+        same = _evaluate(coefficients, middle).sign() == sign
+        left, right = torch.where(same, middle, left), torch.where(same, right, middle)
+    return left
+
+
+def _evaluate(coefficients: Tensor, c: Tensor) -> Tensor:
+    """Return the polynomial at the points c (*B, k) by Horner's scheme, shape (*B, k)."""
+    value = torch.zeros_like(c)
+    for coefficient in coefficients.flip(-1).unbind(-1):
+        value = value * c + coefficient[..., None]
+    return value
