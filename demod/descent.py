@@ -9,15 +9,18 @@ A whole batch of problems runs at once, each with its own signs, step size and f
 v ← μ v + ∇f, z ← z - η v; a reflection negates a code and its v together, balancing scales both alike.
 """
 
-from dataclasses import dataclass, replace
+from collections.abc import Iterator
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from demod.generators import Generator, Pullback, ReLUGenerator
+from demod.factors import factors_at
+from demod.generators import Generator, ReLUGenerator
 from demod.objective import check_observation, half_squared_norm
 
 THETA = 0.25
+WORKING_SET = {"cpu": 2**23, "cuda": 2**32}  # bytes that a block of problems works on
 
 
 @dataclass(frozen=True)
@@ -42,60 +45,86 @@ class Solution:
     iterations: Tensor
 
 
-@dataclass(frozen=True)
-class Factor:
-    """One of the two factors during the descent: its code z, its velocity v, and G(z) with the pullback there."""
+class Descent:
+    """The lines of Algorithm 1 on B problems that share their networks, or have one each.
 
-    G: Generator
-    z: Tensor
-    v: Tensor
-    value: Tensor
-    pullback: Pullback
+    y : observations, (B, ℓ)
+    residual : G1(h) ⊙ G2(m) - y at the current codes, (B, ℓ)
+    """
 
-    @classmethod
-    def at(cls, G: Generator, z: Tensor, v: Tensor) -> "Factor":
-        """Evaluate G at z."""
-        return cls(G, z, v, *G.vjp(z))
+    def __init__(self, G1: Generator, G2: Generator, y: Tensor, h: Tensor, m: Tensor) -> None:
+        self.first, self.second = factors_at(G1, G2, h, m)
+        self._observe(y)
 
-    def step(self, cotangent: Tensor, step_size: Tensor, momentum: float, active: Tensor) -> "Factor":
-        """Return the factor after one descent step; problems that are not active stay where they are."""
-        v = torch.where(active, momentum * self.v + self.pullback(cotangent), self.v)
-        return Factor.at(self.G, torch.where(active, self.z - step_size * v, self.z), v)
+    def _observe(self, y: Tensor) -> None:
+        self.y, self.residual, self.cotangent = y, torch.empty_like(y), torch.empty_like(y)
+        self.products = y.new_empty(3, 2, *y.shape)
+        self._update()
 
-    def reflect(self, sign: Tensor) -> "Factor":
-        """Return the factor at sign · z, sign ±1 of shape (*B, 1)."""
-        return Factor.at(self.G, sign * self.z, sign * self.v) if (sign < 0).any() else self
+    def _update(self) -> None:
+        torch.mul(self.first.value, self.second.value, out=self.residual).sub_(self.y)
 
-    def scale(self, c: Tensor) -> "Factor":
-        """Return the factor at c · z, c > 0 of shape (*B, 1); where G is homogeneous no pass through it is needed."""
-        if self.G.homogeneous:
-            return replace(self, z=c * self.z, v=c * self.v, value=c * self.value)
-        return Factor.at(self.G, c * self.z, c * self.v)
+    def objective(self) -> Tensor:
+        """Return f, shape (B,)."""
+        return half_squared_norm(self.residual)
 
+    def four_objectives(self) -> Tensor:
+        """Return f - 1/2 ‖y‖² at (h, m), (h, -m), (-h, m), (-h, -m), shape (B, 4).
 
-def reflect(first: Factor, second: Factor, y: Tensor, active: Tensor) -> tuple[Factor, Factor]:
-    """Line 3: move to the one of (±h, ±m) with the least objective; a tie keeps the current signs."""
-    signals, modulators = (first.value, first.G(-first.z)), (second.value, second.G(-second.z))
-    f = torch.stack([half_squared_norm(w * x - y) for w in signals for x in modulators])
-    best = torch.where(active, torch.where(f.isnan(), torch.inf, f).argmin(0)[..., None], 0)
-    return first.reflect(1 - 2 * (best // 2).to(y.dtype)), second.reflect(1 - 2 * (best % 2).to(y.dtype))
+        It is -⟨w, x ⊙ y⟩ + 1/2 ⟨w², x²⟩: two products of 2 × ℓ with ℓ × 2 matrices for each problem.
+        """
+        w, x = self.first.mirrored(), self.second.mirrored()
+        xy, xx, ww = self.products
+        torch.mul(x, self.y, out=xy)
+        torch.mul(x, x, out=xx)
+        torch.mul(w, w, out=ww)
+        linear = torch.bmm(w.transpose(0, 1), xy.permute(1, 2, 0))
+        quadratic = torch.bmm(ww.transpose(0, 1), xx.permute(1, 2, 0))
+        return (quadratic / 2 - linear).flatten(1)
 
+    def reflect(self) -> None:
+        """Line 3: move to the one of (±h, ±m) with the least objective; a tie keeps the current signs."""
+        f = self.four_objectives()
+        best = torch.where(f.isnan(), torch.inf, f).argmin(1)
+        if best.any():
+            self.first.reflect(best >= 2)
+            self.second.reflect(best % 2 == 1)
+            self._update()
 
-def balance_norms(first: Factor, second: Factor, active: Tensor) -> tuple[Factor, Factor]:
-    """Line 5: divide h by c = √(‖h‖/‖m‖) and multiply m by it, so that their norms agree; a zero code is left alone."""
-    h_norm, m_norm = first.z.norm(dim=-1, keepdim=True), second.z.norm(dim=-1, keepdim=True)
-    c = torch.where(active & (h_norm > 0) & (m_norm > 0), (h_norm / m_norm).sqrt(), 1.0)
-    return first.scale(1 / c), second.scale(c)
+    def step(self, step_size: Tensor, momentum: float, *, simultaneous: bool, mirror: bool) -> None:
+        """Line 4: one step in h, then one in m that sees the new h (or, if simultaneous, the old one).
 
+        mirror says that line 3 comes next.
+        """
+        settings = {"step_size": step_size, "momentum": momentum, "mirror": mirror}
+        if simultaneous:
+            late = self.first.value * self.residual
+            self.first.step(torch.mul(self.second.value, self.residual, out=self.cotangent), **settings)
+            self.second.step(late, **settings)
+        else:
+            self.first.step(torch.mul(self.second.value, self.residual, out=self.cotangent), **settings)
+            self._update()
+            self.second.step(torch.mul(self.first.value, self.residual, out=self.cotangent), **settings)
+        self._update()
 
-def iterate(
-    first: Factor, second: Factor, y: Tensor, step_size: Tensor, momentum: float, active: Tensor, *, simultaneous: bool
-) -> tuple[Factor, Factor]:
-    """Line 4: one step in h, then one in m that sees the new h (or, if simultaneous, the old one)."""
-    w, x = first.value, second.value
-    first = first.step(x * (w * x - y), step_size, momentum, active)
-    w = w if simultaneous else first.value
-    return first, second.step(w * (w * x - y), step_size, momentum, active)
+    def balance(self) -> None:
+        """Line 5: divide h by c = √(‖h‖/‖m‖) and multiply m by it, so that their norms agree; a zero code is left alone."""
+        h_norm, m_norm = (factor.z.norm(dim=-1, keepdim=True) for factor in (self.first, self.second))
+        c = torch.where((h_norm > 0) & (m_norm > 0), (h_norm / m_norm).sqrt(), 1.0)
+        self.first.scale(1 / c)
+        self.second.scale(c)
+        if not (self.first.homogeneous and self.second.homogeneous):
+            self._update()
+
+    def finite(self) -> Tensor:
+        """Return which problems have finite codes, shape (B,)."""
+        return self.first.z.isfinite().all(-1) & self.second.z.isfinite().all(-1)
+
+    def keep(self, rows: Tensor) -> None:
+        """Go on with the problems where `rows` (B,) is true."""
+        self.first.keep(rows)
+        self.second.keep(rows)
+        self._observe(self.y[rows])
 
 
 def code_scale(G1: Generator, G2: Generator, y: Tensor) -> Tensor:
@@ -222,42 +251,109 @@ def descend(
     h, m = _start("h", G1, h, y, norm, rng), _start("m", G2, m, y, norm, rng)
     balance = G1.homogeneous and G2.homogeneous if balance is None else balance
 
-    first, second = Factor.at(G1, h, torch.zeros_like(h)), Factor.at(G2, m, torch.zeros_like(m))
-    diverged = torch.zeros_like(y_norm, dtype=torch.bool)
-    spent = torch.zeros_like(y_norm, dtype=torch.long)
-    history = y_norm.new_empty(iterations + 1, *y_norm.shape)
-    history[0] = half_squared_norm(first.value * second.value - y)
-    converged = _relative(history[0], y_norm) <= tolerance if tolerance > 0 else torch.zeros_like(diverged)
+    shape = y.shape[:-1]
+    history = y.new_empty(iterations + 1, shape.numel())
+    fate = torch.empty(3, shape.numel(), dtype=torch.long, device=y.device)
+    y, h, m, eta = (tensor.reshape(-1, tensor.shape[-1]) for tensor in (y, h, m, eta))
+    rule = {"momentum": momentum, "tolerance": tolerance, "reflect_every": reflect_every}
+    rule |= {"balance": balance, "simultaneous": simultaneous}
+    for rows, A, B in _blocks(G1, G2, shape, y):
+        h[rows], m[rows], history[:, rows], fate[:, rows] = _run(
+            A, B, y[rows], h[rows], m[rows], eta[rows], iterations, **rule
+        )
+    h, m = (tensor.view(*shape, tensor.shape[-1]) for tensor in (h, m))
+    converged, diverged, spent = fate.view(3, *shape)
+    return Solution(h, m, G1(h), G2(m), history.view(iterations + 1, *shape), converged > 0, diverged > 0, spent)
+
+
+def _blocks(G1: Generator, G2: Generator, batch: torch.Size, y: Tensor) -> Iterator[tuple[Tensor, Generator, Generator]]:
+    """Split the problems into blocks whose vectors fit into the cache: rows of the flattened batch, and their networks.
+
+    Problems with the same two networks go together, and so do problems that have networks of their own.
+    """
+    numbers = torch.stack([_network_numbers(G, batch) for G in (G1, G2)])
+    pairs, group = numbers.unique(dim=1, return_inverse=True)
+    own = pairs.shape[1] == numbers.shape[1] > 1
+    item = y.element_size() * y.shape[-1]
+    size = 13 * item + (sum(_network_bytes(G) for G in (G1, G2)) if own else 0)
+    limit = max(1, WORKING_SET[y.device.type] // size)
+    for k in range(1 if own else pairs.shape[1]):
+        members = torch.arange(numbers.shape[1]) if own else (group == k).nonzero()[:, 0]
+        for rows in members.split(limit):
+            chosen = numbers[:, rows if own else rows[0]]
+            yield rows.to(y.device), *(_pick(G, index) for G, index in zip((G1, G2), chosen, strict=True))
+
+
+def _run(
+    G1: Generator,
+    G2: Generator,
+    y: Tensor,
+    h: Tensor,
+    m: Tensor,
+    eta: Tensor,
+    iterations: int,
+    *,
+    momentum: float,
+    tolerance: float,
+    reflect_every: int,
+    balance: bool,
+    simultaneous: bool,
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Return (h, m, history, (converged, diverged, iterations)) of one block of problems.
+
+    Problems that are done leave the computation as soon as they are a tenth of it.
+    """
+    y_norm, live = y.norm(dim=-1), torch.arange(len(y), device=y.device)
+    history, fate = y.new_empty(iterations + 1, len(y)), torch.zeros(3, len(y), dtype=torch.long, device=y.device)
+    converged, diverged, spent = fate
+    descent = Descent(G1, G2, y, h, m)
+    history[0] = descent.objective()
+    going = ~((_relative(history[0], y_norm) <= tolerance) & (tolerance > 0))
+    converged += ~going
     for i in range(iterations):
-        active = ~(converged | diverged)
-        if not active.any():
+        if not going.any():
             history[i + 1 :] = history[i]
             break
-        before = first, second
+        if going.sum() <= 0.9 * len(live):
+            descent.keep(going)
+            live, eta, going = live[going], eta[going], going[going]
         if reflect_every and i % reflect_every == 0:
-            first, second = reflect(first, second, y, active[..., None])
-        first, second = iterate(first, second, y, eta, momentum, active[..., None], simultaneous=simultaneous)
+            descent.reflect()
+        mirror = reflect_every > 0 and (i + 1) % reflect_every == 0
+        descent.step(eta, momentum, simultaneous=simultaneous, mirror=mirror)
         if balance:
-            first, second = balance_norms(first, second, active[..., None])
-        f = half_squared_norm(first.value * second.value - y)
-        lost = active & ~(f.isfinite() & first.z.isfinite().all(-1) & second.z.isfinite().all(-1))
-        if lost.any():
-            first, second = (_restore(new, old, lost[..., None]) for new, old in zip((first, second), before, strict=True))
-            diverged = diverged | lost
-        history[i + 1] = torch.where(active & ~lost, f, history[i])
-        spent += active
-        if tolerance > 0:
-            converged = converged | (active & ~lost & (_relative(f, y_norm) <= tolerance))
-    return Solution(first.z, second.z, first.value, second.value, history, converged, diverged, spent)
+            descent.balance()
+        f = descent.objective()
+        finite = descent.finite() & f.isfinite()
+        spent[live] += going
+        diverged[live] += going & ~finite
+        going = going & finite
+        moved = live[going]
+        h[moved], m[moved] = descent.first.z[going], descent.second.z[going]
+        history[i + 1] = history[i]
+        history[i + 1, moved] = f[going]
+        done = (_relative(f, y_norm[live]) <= tolerance) & (tolerance > 0)
+        converged[live] += going & done
+        going = going & ~done
+    return h, m, history, fate
 
 
 def _relative(f: Tensor, y_norm: Tensor) -> Tensor:
     return (2 * f).sqrt() / y_norm
 
 
-def _restore(new: Factor, old: Factor, lost: Tensor) -> Factor:
-    """Return `new` with the lost problems put back to where they were, at rest."""
-    return Factor.at(new.G, torch.where(lost, old.z, new.z), torch.where(lost, 0.0, new.v))
+def _network_numbers(G: Generator, batch: torch.Size) -> Tensor:
+    """Return, for each problem of the flattened batch, the number of its network in the flattened batch of networks."""
+    networks = G.batch if isinstance(G, ReLUGenerator) else torch.Size()
+    return torch.arange(networks.numel()).view(networks).expand(batch).reshape(-1)
+
+
+def _network_bytes(G: Generator) -> int:
+    return sum(W.shape[-1] * W.shape[-2] * W.element_size() for W in G.weights) if isinstance(G, ReLUGenerator) else 0
+
+
+def _pick(G: Generator, numbers: Tensor) -> Generator:
+    return G.pick(numbers) if isinstance(G, ReLUGenerator) else G
 
 
 def outer_product_error(h: Tensor, m: Tensor, h0: Tensor, m0: Tensor) -> Tensor:

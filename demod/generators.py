@@ -105,6 +105,20 @@ class ReLUGenerator:
         alpha = truncation_constant(widths[-2]) if truncate_last else 1.0
         return cls([W.to(device=device, dtype=dtype) for W in weights], alpha=alpha)
 
+    @property
+    def batch(self) -> torch.Size:
+        """The shape N of a batch of networks; () for a single one."""
+        return torch.broadcast_shapes(*(W.shape[:-2] for W in self.weights))
+
+    def pick(self, numbers: Tensor) -> "ReLUGenerator":
+        """Return the networks of these numbers in the flattened batch, shape () or (K,); a single network stays as it is."""
+        stacked = [W.expand(*self.batch, *W.shape[-2:]).reshape(-1, *W.shape[-2:]) for W in self.weights]
+        picked = ReLUGenerator(
+            [V[numbers] if W.ndim > 2 else W for V, W in zip(stacked, self.weights, strict=True)], alpha=self.alpha
+        )
+        picked.homogeneous = self.homogeneous
+        return picked
+
     def to(self, *, dtype: torch.dtype | None = None, device: torch.device | str | None = None) -> "ReLUGenerator":
         """Return the same network in another precision or on another device."""
         return ReLUGenerator([W.to(device=device, dtype=dtype) for W in self.weights], alpha=self.alpha)

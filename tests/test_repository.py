@@ -32,7 +32,7 @@ PINNED = {canonicalize_name(Requirement(line).name) for line in LOCK}
 LAYERS = (
     *("artifacts", "generators"),
     *("objective", "expectation", "wdc", "hyperbolas"),
-    *("descent", "landscape", "baselines"),
+    *("factors", "descent", "landscape", "baselines"),
     *("data", "dcgan", "demodulation"),
     *("sweeps", "claims"),
     "figures",
