@@ -79,8 +79,7 @@ class Descent:
         torch.mul(x, x, out=xx)
         torch.mul(w, w, out=ww)
         linear = torch.bmm(w.transpose(0, 1), xy.permute(1, 2, 0))
-        quadratic = torch.bmm(ww.transpose(0, 1), xx.permute(1, 2, 0))
-        return (quadratic / 2 - linear).flatten(1)
+        return torch.baddbmm(linear, ww.transpose(0, 1), xx.permute(1, 2, 0), beta=-1, alpha=0.5).flatten(1)
 
     def reflect(self) -> None:
         """Line 3: move to the one of (±h, ±m) with the least objective; a tie keeps the current signs."""
@@ -115,10 +114,6 @@ class Descent:
         self.second.scale(c)
         if not (self.first.homogeneous and self.second.homogeneous):
             self._update()
-
-    def finite(self) -> Tensor:
-        """Return which problems have finite codes, shape (B,)."""
-        return self.first.z.isfinite().all(-1) & self.second.z.isfinite().all(-1)
 
     def keep(self, rows: Tensor) -> None:
         """Go on with the problems where `rows` (B,) is true."""
@@ -307,34 +302,37 @@ def _run(
     history, fate = y.new_empty(iterations + 1, len(y)), torch.zeros(3, len(y), dtype=torch.long, device=y.device)
     converged, diverged, spent = fate
     descent = Descent(G1, G2, y, h, m)
-    history[0] = descent.objective()
-    going = ~((_relative(history[0], y_norm) <= tolerance) & (tolerance > 0))
-    converged += ~going
+    history[:] = f = descent.objective()
+    converged += (tolerance > 0) & (_relative(f, y_norm) <= tolerance)
+    going = converged == 0
+    changed = True
     for i in range(iterations):
-        if not going.any():
-            history[i + 1 :] = history[i]
-            break
-        if going.sum() <= 0.9 * len(live):
-            descent.keep(going)
-            live, eta, going = live[going], eta[going], going[going]
+        if changed:
+            if not (count := int(going.sum())):
+                break
+            if count <= 0.9 * len(live):
+                descent.keep(going)
+                live, eta, y_norm, f, going = (tensor[going] for tensor in (live, eta, y_norm, f, going))
+        before = descent.first.z, descent.second.z
         if reflect_every and i % reflect_every == 0:
             descent.reflect()
         mirror = reflect_every > 0 and (i + 1) % reflect_every == 0
         descent.step(eta, momentum, simultaneous=simultaneous, mirror=mirror)
         if balance:
             descent.balance()
-        f = descent.objective()
-        finite = descent.finite() & f.isfinite()
-        spent[live] += going
-        diverged[live] += going & ~finite
-        going = going & finite
-        moved = live[going]
-        h[moved], m[moved] = descent.first.z[going], descent.second.z[going]
-        history[i + 1] = history[i]
-        history[i + 1, moved] = f[going]
-        done = (_relative(f, y_norm[live]) <= tolerance) & (tolerance > 0)
-        converged[live] += going & done
-        going = going & ~done
+        new, after = descent.objective(), (descent.first.z, descent.second.z)
+        finite = (new + after[0].sum(-1) + after[1].sum(-1)).isfinite()
+        f = torch.where(going & finite, new, f)
+        history[i + 1, live] = f
+        ended = going & ~(finite & ~((tolerance > 0) & (_relative(f, y_norm) <= tolerance)))
+        if changed := bool(ended.any()):
+            rows = live[ended]
+            for codes, old, new in zip((h, m), before, after, strict=True):
+                codes[rows] = torch.where(finite[:, None], new, old)[ended]
+            converged[rows], diverged[rows], spent[rows] = finite[ended].long(), (~finite)[ended].long(), i + 1
+            history[i + 2 :, rows] = f[ended]
+            going = going & ~ended
+    h[live[going]], m[live[going]], spent[live[going]] = descent.first.z[going], descent.second.z[going], iterations
     return h, m, history, fate
 
 

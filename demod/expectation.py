@@ -151,9 +151,7 @@ def _unrolled(theta: Tensor, depth: int) -> tuple[Tensor, Tensor]:
 def _unit(name: str, x: Tensor) -> Tensor:
     norm = x.norm(dim=-1, keepdim=True)
     if not (norm > 0).all():
-        raise ValueError(
-            f"{name} is zero somewhere, where it has no direction; leave zero codes out."
-        )
+        raise ValueError(f"{name} is zero somewhere, where it has no direction; leave zero codes out.")
     return x / norm
 
 

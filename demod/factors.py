@@ -158,8 +158,8 @@ class ReLUFactor:
                 u = torch.mm(u, W, out=self.back[i])
             else:
                 u = torch.bmm(u[:, None], W, out=self.back[i][:, None])[:, 0]
-        self.v = momentum * self.v + self.gauge * u
-        self.z = self.z - step_size * self.v
+        self.v = torch.addcmul(momentum * self.v, self.gauge, u) if momentum else self.gauge * u
+        self.z = torch.addcmul(self.z, step_size, self.v, value=-1)
         self._evaluate(mirror=mirror)
 
     def reflect(self, rows: Tensor) -> None:
