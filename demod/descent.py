@@ -57,12 +57,12 @@ class Descent:
         self._observe(y)
 
     def _observe(self, y: Tensor) -> None:
-        self.y, self.residual, self.cotangent = y, torch.empty_like(y), torch.empty_like(y)
+        self.y, self.minus_y, self.residual, self.cotangent = y, -y, torch.empty_like(y), torch.empty_like(y)
         self.products = y.new_empty(3, 2, *y.shape)
         self._update()
 
     def _update(self) -> None:
-        torch.mul(self.first.value, self.second.value, out=self.residual).sub_(self.y)
+        torch.addcmul(self.minus_y, self.first.value, self.second.value, out=self.residual)
 
     def objective(self) -> Tensor:
         """Return f, shape (B,)."""
@@ -270,7 +270,7 @@ def _blocks(G1: Generator, G2: Generator, batch: torch.Size, y: Tensor) -> Itera
     pairs, group = numbers.unique(dim=1, return_inverse=True)
     own = pairs.shape[1] == numbers.shape[1] > 1
     item = y.element_size() * y.shape[-1]
-    size = 13 * item + (sum(_network_bytes(G) for G in (G1, G2)) if own else 0)
+    size = 14 * item + (sum(_network_bytes(G) for G in (G1, G2)) if own else 0)
     limit = max(1, WORKING_SET[y.device.type] // size)
     for k in range(1 if own else pairs.shape[1]):
         members = torch.arange(numbers.shape[1]) if own else (group == k).nonzero()[:, 0]

@@ -18,6 +18,7 @@ Away from kinks they are ∇_h f and ∇_m f for every v. The one-sided derivati
 ⟨lim ∇f((h, m) + δv), v⟩. So D_{-g} f is -‖g‖² away from kinks, and -⟨g′, g⟩ at one, g′ being the limit along -g.
 """
 
+import torch
 from torch import Tensor
 
 from demod.generators import Generator, Pullback, ReLUGenerator
@@ -25,7 +26,7 @@ from demod.generators import Generator, Pullback, ReLUGenerator
 
 def half_squared_norm(r: Tensor) -> Tensor:
     """Return 1/2 ‖r‖², shape (*B,), of residuals (*B, ℓ)."""
-    return r.square().sum(-1) / 2
+    return torch.linalg.vector_norm(r, dim=-1).square() / 2  # one pass over r
 
 
 def objective(G1: Generator, G2: Generator, h: Tensor, m: Tensor, y: Tensor) -> Tensor:

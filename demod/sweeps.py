@@ -55,7 +55,7 @@ def sweep(
     seed : int
         Of all streams.
     jobs : int, optional
-        Cells at once. None: as many as there are cores, or what `joblib.parallel_config` says.
+        Cells at once: -1 for as many as there are cores. None: one, or what `joblib.parallel_config` says.
     progress : bool
         Whether to show a bar with the time left.
 
