@@ -193,19 +193,19 @@ def _to_number(name: str, value: Any) -> float:
 
 
 def _box(claim: Claim, judgement: Judgement) -> str:
-    """Return what the page says of a claim, in Markdown: statement, place, a row a criterion, and the verdict in words."""
-    words = {True: "holds", False: "**fails**", None: "measured"}
-    rows = [
-        f"| {result.criterion.text} | {result.criterion.required} | {result.shown} | {words[result.holds]} |"
-        for result in judgement.results
-    ]
+    """Return what the page says of a claim, in Markdown: verdict, statement, place, and a row a criterion."""
+    words = {True: "holds", False: "**fails**", None: "no number in the paper"}
+    rows = []
+    for result in judgement.results:
+        bounds = "" if result.holds is None else f"{result.criterion.required}: "
+        rows.append(f"| {result.criterion.text} | {result.shown} | {bounds}{words[result.holds]} |")
     lines = [
         f'<div class="demod-claim demod-{judgement.verdict.replace(" ", "-")}" id="{claim.anchor}">',
         "",
         f"**Claim {claim.id}: {judgement.verdict}.** {claim.statement} *({claim.place})*",
         "",
-        "| criterion | required | measured | |",
-        "| --- | --- | --- | --- |",
+        "| criterion | measured | required |",
+        "| --- | --- | --- |",
         *rows,
         "",
         "</div>",

@@ -95,7 +95,7 @@ class Result:
     def shown(self) -> str:
         """The value, with its error: "-0.49 ± 0.02"; the error has two digits, the value as many places."""
         if not self.error:
-            return f"{self.value:d}" if isinstance(self.value, int) else f"{self.value:.4g}"
+            return f"{self.value:d}" if isinstance(self.value, int) else f"{self.value:.3g}"
         places = 1 - floor(log10(self.error))
         if not 0 <= places <= 6:
             return f"{self.value:.2e} ± {self.error:.1e}"
