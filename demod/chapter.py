@@ -194,7 +194,7 @@ def _to_number(name: str, value: Any) -> float:
 
 def _box(claim: Claim, judgement: Judgement) -> str:
     """Return what the page says of a claim, in Markdown: verdict, statement, place, and a row a criterion."""
-    words = {True: "holds", False: "**fails**", None: "no number in the paper"}
+    words = {True: "holds", False: "**fails**", None: "no bound"}
     rows = []
     for result in judgement.results:
         bounds = "" if result.holds is None else f"{result.criterion.required}: "
