@@ -87,7 +87,7 @@ def _arcs(W: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _corners(arcs: Tensor, sums: Tensor, i: Tensor, alpha: float) -> Tensor:
-    """Return F at the corners of the cells (i, i … i + K), shape (4, len(i), K + 1); corner 2r + c has x at end r, y at c."""
+    """Return F at the corners of the cells (i, i … i + K), shape (4, len(i), K + 1): first index 2 (end of x) + end of y."""
     count, k = len(arcs) // 2, alpha / (2 * torch.pi)
     unrolled = torch.cat([arcs, arcs + 2 * torch.pi])
     double = torch.stack([(2 * arcs).sin(), -(2 * arcs).cos()]) / 2  # e^{2iφ}/(2i)

@@ -172,7 +172,7 @@ def go_to(values: Tensor, t: Tensor, x: Tensor, z: Tensor) -> Tensor:
     """
     best = values.masked_fill(t.isnan(), -torch.inf).flatten(1).argmax(-1, keepdim=True)
     circle = best // t.shape[3] % t.shape[2]
-    t = t.flatten(1).gather(-1, best) + torch.pi * (best >= t[0].numel() // 2)
+    t = t.flatten(1).gather(-1, best) + torch.pi * (best >= t[0].numel() // 2).to(t)
     moved = t.cos() * x + t.sin() * z.take_along_dim(circle[..., None], 1).squeeze(1)
     return torch.where(t.isnan(), x, moved / moved.norm(dim=-1, keepdim=True))
 
@@ -194,7 +194,7 @@ def directions(x: Tensor, towards: tuple[Tensor, ...], circles: int, rng: torch.
 
 
 def leading(E: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Return the spectral norms (S,) of symmetric matrices, with leading eigenvectors (S, n) and signs of eigenvalues (S,)."""
+    """Return the spectral norms (S,) of symmetric matrices, leading eigenvectors (S, n), signs of eigenvalues (S,)."""
     eigenvalues, vectors = torch.linalg.eigh(E)
     last = eigenvalues[:, -1] >= -eigenvalues[:, 0]
     value = torch.where(last, eigenvalues[:, -1], -eigenvalues[:, 0])
