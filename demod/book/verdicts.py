@@ -103,14 +103,23 @@ def verdict_tables(recorded: Mapping[str, Recorded], pages: Mapping[str, Path]) 
     return "\n\n".join(parts)
 
 
+def claim_links(recorded: Mapping[str, Recorded], pages: Mapping[str, Path]) -> dict[str, str]:
+    """Return for the mark of each claim in the prose, `<!-- claim L4 -->`, what it stands for: the link and the verdict."""
+    shown = {claim.id: _shown(claim, recorded.get(claim.id), pages) for claim in LEDGER.values()}
+    return {f"<!-- claim {name} -->": f"claim {link} ({verdict})" for name, (link, verdict) in shown.items()}
+
+
 def _row(claim: Claim, record: Recorded | None, pages: Mapping[str, Path]) -> str:
-    name, verdict = claim.id, Verdict.NOT_TESTED
-    if record is not None:
-        name = f'<a href="{pages[record.chapter].stem}.html#{claim.anchor}">{claim.id}</a>'
-        verdict = record.verdict
-    shown = f'<span class="demod-verdict demod-{verdict.replace(" ", "-")}">{verdict}</span>'
+    name, verdict = _shown(claim, record, pages)
     measured = "<br>".join(f"• {line}" for line in _lines(claim, record, bold="**"))
-    return f"| **{name}**<br>{shown} | {claim.statement} *{claim.place}.* | {measured} |"
+    return f"| **{name}**<br>{verdict} | {claim.statement} *{claim.place}.* | {measured} |"
+
+
+def _shown(claim: Claim, record: Recorded | None, pages: Mapping[str, Path]) -> tuple[str, str]:
+    """Return the id of a claim, linked to where it is judged, and its verdict, both in HTML."""
+    verdict = record.verdict if record else Verdict.NOT_TESTED
+    name = f'<a href="{pages[record.chapter].stem}.html#{claim.anchor}">{claim.id}</a>' if record else claim.id
+    return name, f'<span class="demod-verdict demod-{verdict.replace(" ", "-")}">{verdict}</span>'
 
 
 def _lines(claim: Claim, record: Recorded | None, *, bold: str = "") -> list[str]:
