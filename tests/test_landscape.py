@@ -7,11 +7,17 @@ from demod.generators import ReLUGenerator
 from demod.landscape import (
     QUADRANTS,
     branches,
+    directions_off_K,
     expected_branches,
     hessian,
     objective_grid,
+    over_networks,
+    radius,
     scaled_gradient,
+    slopes_down,
+    spurious_share,
     survey,
+    survey_networks,
     valley_grid,
 )
 from demod.objective import gradient, objective
@@ -216,3 +222,68 @@ def test_the_scaled_gradient_is_the_same_in_all_units(rng):
     torch.testing.assert_close(
         scaled_gradient(G1, G2, 1e3 * h, 1e3 * m, 1e6 * y, eye), scaled_gradient(G1, G2, h, m, y, eye), rtol=1e-10, atol=0
     )
+
+
+def test_down_the_gradient_the_slope_is_minus_its_square_and_difference_quotients_agree(rng):
+    G1, G2, h0, m0 = draw_problem(rng)
+    (h, m), y = random_codes(rng, 100, 3, 2), G1(h0) * G2(m0)
+    found = slopes_down(G1, G2, h, m, y, torch.randn(100, 5, generator=rng, dtype=torch.float64))
+    squares = torch.stack([part.square().sum(-1) for part in gradient(G1, G2, h, m, y)])
+    torch.testing.assert_close(found.square, squares)
+    torch.testing.assert_close(found.exact, -squares)
+    assert ((found.quotient + squares).abs() <= 1e-5 * squares).all()  # rounding of f, divided by a step of 1e-7
+
+
+def test_at_kinks_difference_quotients_agree_with_the_slope_and_not_with_the_square(rng):
+    def integers(*shape):
+        return torch.randint(-2, 3, shape, generator=rng).double()
+
+    G1, G2 = (ReLUGenerator([integers(15, n), integers(40, 15)]) for n in (3, 2))
+    h, m, y, w = integers(200, 3), integers(200, 2), 1 + integers(40).abs(), integers(200, 5)
+    nonzero = h.any(-1) & m.any(-1)
+    found = slopes_down(G1, G2, h[nonzero], m[nonzero], y, w[nonzero])
+    assert ((found.quotient - found.exact).abs() <= 1e-5 * found.square).all()
+    assert ((found.exact + found.square).abs() > 0.01 * found.square).double().mean() > 0.2
+
+
+def test_directions_off_K_are_random_or_lead_backwards(rng):
+    _, _, h0, m0 = draw_problem(rng)
+    for directions, z0 in zip(directions_off_K(h0, m0, 400, rng), (h0, m0), strict=True):
+        torch.testing.assert_close(directions.norm(dim=-1), torch.ones(400, dtype=torch.float64))
+        cosine = directions @ z0 / z0.norm()
+        assert cosine[::2].abs().mean() < 0.7
+        assert cosine[1::2].max() < -0.8
+
+
+@pytest.fixture(scope="module")
+def surveyed_networks():
+    rng = torch.Generator().manual_seed(7)
+    return survey_networks((2, 16, 64), rng, networks=6, starts=10, iterations=60)
+
+
+def test_a_survey_of_networks_holds_their_endpoints(surveyed_networks):
+    assert surveyed_networks.objective.shape == (6, 10)
+    assert surveyed_networks.distances.shape == (6, 10, 4)
+    assert (surveyed_networks.gradient <= 1e-8).all()
+
+
+def test_the_radius_holds_its_share_of_the_spurious_endpoints(surveyed_networks):
+    found = surveyed_networks
+    inside = found.distance[found.spurious] <= radius(found, share=0.8)
+    assert 0.75 <= inside.double().mean() <= 0.85
+    assert spurious_share(found).item() == found.spurious.sum().item() / 60
+
+
+def test_the_distance_is_that_from_K_where_f_has_its_value_on_K(surveyed_networks):
+    found = surveyed_networks.pick(torch.tensor([0]))
+    found.objective[0, 0] = 1.0
+    assert found.distance[0, 0] == found.distance_to_K[0, 0]
+    assert found.distance[0, 1] == found.distances[0, 1].min()
+
+
+def test_networks_drawn_again_give_the_standard_error_of_a_mean(surveyed_networks, rng):
+    value, again = over_networks(spurious_share, surveyed_networks, rng, resamples=4000)
+    shares = surveyed_networks.spurious.double().mean(1)
+    assert value == pytest.approx(shares.mean().item())
+    expected = shares.std(correction=0) / 6**0.5  # the standard error of 4000 resamples is 1.1 %
+    torch.testing.assert_close(again.std(), expected, rtol=0.05, atol=0)

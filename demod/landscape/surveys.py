@@ -1,51 +1,26 @@
-"""The landscape of (2): f on grids and its branches for scalar codes, Hessians, and where descents end.
+"""Where descents end: local minimisers inside pieces and on kinks, and how near to the four curves they are.
 
-For n = p = 1 the objective sees only signs and the product t = |h m|: in each quadrant, with w = G1(±1) and x = G2(±1),
-
-    f = 1/2 ‖y‖² - t ⟨y, w ⊙ x⟩ + t²/2 ‖w ⊙ x‖²,
-
-a parabola in t. Its minimum is a hyperbolic branch |h m| = ⟨y, w ⊙ x⟩ / ‖w ⊙ x‖² of constant value. For wide networks of
-depth d and s the theory puts the branches at |h0 m0| times 1, ρ_d, ρ_s and ρ_d ρ_s, with values 1/2 ‖y‖² times 0,
-1 - ρ_d², 1 - ρ_s² and 1 - ρ_d² ρ_s².
-
-For any n and p, f is a polynomial on each of its pieces, where G1(h) = Λ_h h and G2(m) = Λ_m m with fixed Λ. Its Hessian is
-
-    [ Λ_hᵀ diag(x²) Λ_h           Λ_hᵀ diag(2 w ⊙ x - y) Λ_m ]
-    [ Λ_mᵀ diag(2 w ⊙ x - y) Λ_h           Λ_mᵀ diag(w²) Λ_m ].
-
-In h alone, and in m alone, f is convex on every piece: what bends it downwards are the kinks between them. A minimiser lies
-inside a piece or on some of its walls, the kinks; then f is smooth along these and does not fall across them.
+A minimiser of f lies inside a piece, or on some of its walls, the kinks; then f is smooth along these and does not fall
+across them. The gradient vanishes only in the first case. `polish` finds both kinds to machine accuracy.
 """
 
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields
 
 import torch
 from torch import Tensor
 
 from demod.descent import default_step_size, descend
-from demod.expectation import contraction
-from demod.generators import Generator, ReLUGenerator
+from demod.generators import ReLUGenerator
 from demod.hyperbolas import curve_distances
-from demod.objective import check_observation, gradient, half_squared_norm, objective
+from demod.landscape.pieces import hessian
+from demod.objective import gradient, half_squared_norm, objective
 
-QUADRANTS = ((1, 1), (-1, 1), (1, -1), (-1, -1))
 VANISHING = 1e-6  # what f, in units of its value on K, differs from 0 or 1 at most by where it counts as that
 STATIONARY = 1e-9  # the scaled gradient at which a point is polished enough
 STEPS, ROUNDS = 30, 20  # Newton steps before walls are looked at, and how often that is done
 NEAR = 1e-4  # how near the wall is, relative to ‖z‖, at which a search counts as blocked
 PROBE, SIDES, ROUNDING = 1e-6, 16, 1e-14  # how far off a wall f is compared, relative to ‖z‖; where; beyond which error
-
-
-@dataclass(frozen=True)
-class Branches:
-    """The four branches, in the order of QUADRANTS (signs of h and m), last dimension 4.
-
-    product : |h m| on the branch, in units of |h0 m0|
-    value : f on the branch, in units of 1/2 ‖y‖², the value on the axes
-    """
-
-    product: Tensor
-    value: Tensor
 
 
 @dataclass(frozen=True)
@@ -78,82 +53,9 @@ class Endpoints:
         """The distance from the nearest of the four curves, or from K where f has its value on K."""
         return torch.where(self.objective > 1 - VANISHING, self.distance_to_K, self.distances.amin(-1))
 
-
-def objective_grid(G1: Generator, G2: Generator, h: Tensor, m: Tensor, y: Tensor) -> Tensor:
-    """Return f on the grid h × m for n = p = 1, shape (len(m), len(h)): rows run along m, as matplotlib draws them.
-
-    Raises
-    ------
-    ValueError
-        If a generator takes codes of more than one entry.
-    """
-    _check_scalar(G1, G2)
-    check_observation(G1, G2, y)
-    w, x = G1(h[:, None]), G2(m[:, None])
-    return torch.stack([half_squared_norm(w * x_k - y) for x_k in x])
-
-
-def valley_grid(G1: Generator, G2: Generator, h: Tensor, m: Tensor, y: Tensor) -> Tensor:
-    """Return the least f over all multiples of (h_j, m_k), in units of 1/2 ‖y‖², shape (len(m), len(h)).
-
-    With w = G1(h_j) and x = G2(m_k) it is 1 - max(⟨y, w ⊙ x⟩, 0)²/(‖y‖² ‖w ⊙ x‖²): only the directions of the codes count.
-
-    Parameters
-    ----------
-    G1, G2 : Generator
-        Homogeneous ones onto R^ℓ.
-    h, m, y : Tensor
-        Shapes (J, n), (K, p), (ℓ,).
-    """
-    check_observation(G1, G2, y)
-    w, x = G1(h), G2(m)
-    overlap = ((y * x) @ w.T).clamp(min=0)
-    return 1 - overlap.square() / (x.square() @ w.square().T * y.square().sum())
-
-
-def branches(G1: Generator, G2: Generator, y: Tensor) -> Branches:
-    """Return the exact branches of f for n = p = 1 and h0 m0 = 1; batched over networks where the generators are.
-
-    Raises
-    ------
-    ValueError
-        If a generator takes codes of more than one entry.
-    """
-    _check_scalar(G1, G2)
-    ones = torch.ones(*y.shape[:-1], 1, dtype=y.dtype, device=y.device)
-    products = [G1(sign_h * ones) * G2(sign_m * ones) for sign_h, sign_m in QUADRANTS]
-    t = torch.stack([(y * z).sum(-1) / z.square().sum(-1) for z in products], -1)
-    f = torch.stack([half_squared_norm(y - t[..., k, None] * z) for k, z in enumerate(products)], -1)
-    return Branches(t, f / half_squared_norm(y)[..., None])
-
-
-def expected_branches(d: int, s: int) -> Branches:
-    """Return where the theory of infinitely wide networks of depths d and s puts the branches, and their values."""
-    rho = torch.tensor([1.0, contraction(d), contraction(s), contraction(d) * contraction(s)], dtype=torch.float64)
-    return Branches(rho, 1 - rho**2)
-
-
-def hessian(G1: Generator, G2: Generator, h: Tensor, m: Tensor, y: Tensor) -> Tensor:
-    """Return the Hessian of f on the piece that contains (h, m), shape (*B, n + p, n + p).
-
-    Parameters
-    ----------
-    G1, G2 : ReLUGenerator
-        Onto R^ℓ; of other generators the pieces are not known.
-    h, m, y : Tensor
-        Shapes (*B, n), (*B, p), (*B, ℓ), broadcast against each other.
-
-    Raises
-    ------
-    ValueError
-        If y does not have the ℓ entries that both generators produce.
-    """
-    check_observation(G1, G2, y)
-    Lambda_h, Lambda_m = G1.active_map(h), G2.active_map(m)
-    w, x = Lambda_h @ h[..., None], Lambda_m @ m[..., None]
-    across = Lambda_h.mT @ ((2 * w * x - y[..., None]) * Lambda_m)
-    over_h, over_m = (x * Lambda_h).mT @ (x * Lambda_h), (w * Lambda_m).mT @ (w * Lambda_m)
-    return torch.cat([torch.cat([over_h, across], -1), torch.cat([across.mT, over_m], -1)], -2)
+    def pick(self, networks: Tensor) -> "Endpoints":
+        """Return the endpoints of these networks, indices of the first dimension of *B."""
+        return Endpoints(*(getattr(self, field.name)[networks] for field in fields(self)))
 
 
 def survey(
@@ -189,6 +91,43 @@ def survey(
         distances=curve_distances(h, m, h0, m0, d=len(G1.weights), s=len(G2.weights)),
         distance_to_K=(h.norm(dim=-1) * m.norm(dim=-1) / (h0.norm() * m0.norm())).sqrt(),
     )
+
+
+def survey_networks(
+    widths: Sequence[int],
+    rng: torch.Generator,
+    *,
+    networks: int,
+    starts: int,
+    iterations: int,
+    device: torch.device | str | None = None,
+) -> Endpoints:
+    """Survey pairs of fresh Gaussian networks of these widths, each with its own Gaussian codes; *B = (networks, starts)."""
+    ends = []
+    for _ in range(networks):
+        G1, G2 = (ReLUGenerator.gaussian(widths, rng, device=device) for _ in range(2))
+        h0, m0 = torch.randn(2, widths[0], generator=rng, dtype=torch.float64).to(device)
+        ends.append(survey(G1, G2, h0, m0, starts=starts, iterations=iterations, rng=rng))
+    return Endpoints(*(torch.stack([getattr(end, field.name) for end in ends]) for field in fields(Endpoints)))
+
+
+def spurious_share(ends: Endpoints) -> Tensor:
+    """Return the share of endpoints that are not on the global curve, a scalar."""
+    return ends.spurious.double().mean()
+
+
+def radius(ends: Endpoints, *, share: float = 0.95) -> Tensor:
+    """Return r, the least distance from the four curves and K that `share` of the spurious endpoints keep, a scalar."""
+    return ends.distance[ends.spurious].quantile(share)
+
+
+def over_networks(
+    statistic: Callable[[Endpoints], Tensor], ends: Endpoints, rng: torch.Generator, *, resamples: int = 400
+) -> tuple[Tensor, Tensor]:
+    """Return a statistic of the endpoints, and its values (resamples,) for networks drawn again with replacement."""
+    count = len(ends.objective)
+    again = torch.randint(count, (resamples, count), generator=rng).to(ends.objective.device)
+    return statistic(ends), torch.stack([statistic(ends.pick(networks)) for networks in again])
 
 
 def scaled_gradient(G1: ReLUGenerator, G2: ReLUGenerator, h: Tensor, m: Tensor, y: Tensor, along: Tensor) -> Tensor:
@@ -300,8 +239,3 @@ def _balanced(h: Tensor, m: Tensor) -> tuple[Tensor, Tensor]:
 
 def _apply(matrix: Tensor, vector: Tensor) -> Tensor:
     return (matrix @ vector[..., None]).squeeze(-1)
-
-
-def _check_scalar(G1: Generator, G2: Generator) -> None:
-    if (G1.widths[0], G2.widths[0]) != (1, 1):
-        raise ValueError(f"G1 and G2 take codes of {G1.widths[0]} and {G2.widths[0]} entries, but a grid needs n = p = 1.")

@@ -1,0 +1,92 @@
+"""f on grids: the branches of scalar codes, and the floors of the valleys for codes of any dimension.
+
+For n = p = 1 the objective sees only signs and the product t = |h m|: in each quadrant, with w = G1(±1) and x = G2(±1),
+
+    f = 1/2 ‖y‖² - t ⟨y, w ⊙ x⟩ + t²/2 ‖w ⊙ x‖²,
+
+a parabola in t. Its minimum is a hyperbolic branch |h m| = ⟨y, w ⊙ x⟩ / ‖w ⊙ x‖² of constant value. For wide networks of
+depth d and s the theory puts the branches at |h0 m0| times 1, ρ_d, ρ_s and ρ_d ρ_s, with values 1/2 ‖y‖² times 0,
+1 - ρ_d², 1 - ρ_s² and 1 - ρ_d² ρ_s². For codes of more entries f is such a parabola in every pair of directions.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from demod.expectation import contraction
+from demod.generators import Generator
+from demod.objective import check_observation, half_squared_norm
+
+QUADRANTS = ((1, 1), (-1, 1), (1, -1), (-1, -1))
+
+
+@dataclass(frozen=True)
+class Branches:
+    """The four branches, in the order of QUADRANTS (signs of h and m), last dimension 4.
+
+    product : |h m| on the branch, in units of |h0 m0|
+    value : f on the branch, in units of 1/2 ‖y‖², the value on the axes
+    """
+
+    product: Tensor
+    value: Tensor
+
+
+def objective_grid(G1: Generator, G2: Generator, h: Tensor, m: Tensor, y: Tensor) -> Tensor:
+    """Return f on the grid h × m for n = p = 1, shape (len(m), len(h)): rows run along m, as matplotlib draws them.
+
+    Raises
+    ------
+    ValueError
+        If a generator takes codes of more than one entry.
+    """
+    _check_scalar(G1, G2)
+    check_observation(G1, G2, y)
+    w, x = G1(h[:, None]), G2(m[:, None])
+    return torch.stack([half_squared_norm(w * x_k - y) for x_k in x])
+
+
+def valley_grid(G1: Generator, G2: Generator, h: Tensor, m: Tensor, y: Tensor) -> Tensor:
+    """Return the least f over all multiples of (h_j, m_k), in units of 1/2 ‖y‖², shape (len(m), len(h)).
+
+    With w = G1(h_j) and x = G2(m_k) it is 1 - max(⟨y, w ⊙ x⟩, 0)²/(‖y‖² ‖w ⊙ x‖²): only the directions of the codes count.
+
+    Parameters
+    ----------
+    G1, G2 : Generator
+        Homogeneous ones onto R^ℓ.
+    h, m, y : Tensor
+        Shapes (J, n), (K, p), (ℓ,).
+    """
+    check_observation(G1, G2, y)
+    w, x = G1(h), G2(m)
+    overlap = ((y * x) @ w.T).clamp(min=0)
+    return 1 - overlap.square() / (x.square() @ w.square().T * y.square().sum())
+
+
+def branches(G1: Generator, G2: Generator, y: Tensor) -> Branches:
+    """Return the exact branches of f for n = p = 1 and h0 m0 = 1; batched over networks where the generators are.
+
+    Raises
+    ------
+    ValueError
+        If a generator takes codes of more than one entry.
+    """
+    _check_scalar(G1, G2)
+    ones = torch.ones(*y.shape[:-1], 1, dtype=y.dtype, device=y.device)
+    products = [G1(sign_h * ones) * G2(sign_m * ones) for sign_h, sign_m in QUADRANTS]
+    t = torch.stack([(y * z).sum(-1) / z.square().sum(-1) for z in products], -1)
+    f = torch.stack([half_squared_norm(y - t[..., k, None] * z) for k, z in enumerate(products)], -1)
+    return Branches(t, f / half_squared_norm(y)[..., None])
+
+
+def expected_branches(d: int, s: int) -> Branches:
+    """Return where the theory of infinitely wide networks of depths d and s puts the branches, and their values."""
+    rho = torch.tensor([1.0, contraction(d), contraction(s), contraction(d) * contraction(s)], dtype=torch.float64)
+    return Branches(rho, 1 - rho**2)
+
+
+def _check_scalar(G1: Generator, G2: Generator) -> None:
+    if (G1.widths[0], G2.widths[0]) != (1, 1):
+        raise ValueError(f"G1 and G2 take codes of {G1.widths[0]} and {G2.widths[0]} entries, but a grid needs n = p = 1.")
