@@ -93,11 +93,14 @@ def claims(
     Verdicts: reproduced (all criteria hold), falsified (one fails), vacuous (hypotheses out of reach), measured (the paper
     gives no number to compare with), not tested.
     """
-    from demod.book.layout import Layout
+    from demod.book.layout import BuildError, Layout
     from demod.book.verdicts import read_verdicts, verdict_list
 
     layout = Layout(root.resolve())
-    recorded = read_verdicts(layout.numbers, _last_build(layout)["chapters"])
+    try:
+        recorded = read_verdicts(layout.numbers, _last_build(layout)["chapters"])
+    except BuildError as error:
+        _fail(error)
     Console(highlight=False).print(verdict_list(recorded, group or "".join(GROUPS)))
 
 

@@ -76,14 +76,11 @@ def accepted_verdicts(recorded: Mapping[str, Recorded]) -> dict[str, str]:
 
 def compare_verdicts(recorded: Mapping[str, Recorded], expected: Mapping[str, str]) -> list[str]:
     """Return where the verdicts differ from the accepted ones: missing, surplus or changed."""
-    now = accepted_verdicts(recorded)
-    problems = [
-        f"{name} is accepted as {expected[name]}, but no chapter records it" for name in expected.keys() - now.keys()
+    now, nothing = accepted_verdicts(recorded), Verdict.NOT_TESTED.value
+    pairs = {name: (now.get(name, nothing), expected.get(name, nothing)) for name in sorted(now.keys() | expected.keys())}
+    return [
+        f"{name} is {verdict}, accepted is {accepted}" for name, (verdict, accepted) in pairs.items() if verdict != accepted
     ]
-    problems += [f"{name} is {now[name]}, but was never accepted" for name in now.keys() - expected.keys()]
-    both = now.keys() & expected.keys()
-    problems += [f"{name} is {now[name]}, accepted is {expected[name]}" for name in both if now[name] != expected[name]]
-    return sorted(problems)
 
 
 # The page
