@@ -3,8 +3,9 @@
     chapter = begin("landscape", profile=profile, device=device, seed=seed)
 
 A figure leaves four files, <name>.svg, .png, .npz (the arrays behind it) and .json (its provenance), in
-$DEMOD_FIGURES/<slug>; the numbers, the choices and the data of a chapter are recorded in $DEMOD_NUMBERS/<slug>.json. The
-build sets both variables. In JupyterLab or Colab nothing sets them, and everything goes under _build/ of the current folder.
+$DEMOD_FIGURES/<slug>; the numbers, the verdicts, the choices and the data of a chapter are recorded in
+$DEMOD_NUMBERS/<slug>.json. The build sets both variables. In JupyterLab or Colab nothing sets them, and everything goes
+under _build/ of the current folder.
 """
 
 import os
@@ -19,11 +20,12 @@ from typing import Any
 import matplotlib
 import numpy as np
 import torch
-from IPython.display import HTML, Image, display
+from IPython.display import HTML, Image, Markdown, display
 from matplotlib.figure import Figure
 from torch import Tensor
 
 from demod.artifacts import atomic_path, read_json, save_arrays, write_json
+from demod.claims import LEDGER, Claim, Judgement, Measured, judge
 
 PROFILES = ("quick", "full")
 DEVICES = ("auto", "cpu", "cuda")
@@ -74,6 +76,7 @@ class Chapter:
     choices: dict[str, dict[str, Any]] = field(default_factory=dict)
     used_data: list[str] = field(default_factory=list)
     numbers: dict[str, dict[str, Any]] = field(default_factory=dict)
+    claims: dict[str, dict[str, Any]] = field(default_factory=dict)
     clock: list[float] = field(default_factory=lambda: [time.perf_counter()])
 
     @property
@@ -133,13 +136,32 @@ class Chapter:
         ValueError
             If `value` is not one finite number.
         """
-        number = value.item() if hasattr(value, "item") else value
-        if not isinstance(number, Integral | float) or not np.isfinite(number):
-            raise ValueError(f"{name} is {value!r}, but the prose can only quote a finite number; look at what produced it.")
+        number = _to_number(name, value)
         text = form.format(number)
         self.numbers[name] = {"value": number, "text": text} | ({"timing": True} if timing else {})
         self._write_record()
         display({GLUE + "text/plain": repr(text)}, metadata={"scrapbook": {"name": name, "mime_prefix": GLUE}}, raw=True)
+
+    def claim(self, name: str, /, **measured: Measured) -> None:
+        """Judge the claim `name` of the ledger, record the verdict, and show it in a box that other pages can link to.
+
+        measured holds, for each criterion of the claim, its value or a pair (value, standard error).
+
+        Raises
+        ------
+        ValueError
+            If the ledger has no such claim, a criterion has no value, a value no criterion, or a value is not finite.
+        """
+        if name not in LEDGER:
+            raise ValueError(f"There is no claim {name!r} in the ledger; its claims are {', '.join(LEDGER)}.")
+        numbers = {
+            key: tuple(_to_number(key, part) for part in value) if isinstance(value, tuple) else _to_number(key, value)
+            for key, value in measured.items()
+        }
+        judgement = judge(LEDGER[name], numbers)
+        self.claims[name] = judgement.record
+        self._write_record()
+        display(Markdown(_box(LEDGER[name], judgement)))
 
     def _lap(self) -> float:
         """Return the seconds since the chapter began, or since its previous figure."""
@@ -155,12 +177,40 @@ class Chapter:
         return {**self._settings(), "weights": _weights(), "commit": _commit()}
 
     def _write_record(self) -> None:
-        record = {"chapter": self.slug, **self._settings(), "numbers": self.numbers}
+        record = {"chapter": self.slug, **self._settings(), "numbers": self.numbers, "claims": self.claims}
         write_json(_folder("DEMOD_NUMBERS", "numbers") / f"{self.slug}.json", record)
 
 
 def _folder(variable: str, name: str) -> Path:
     return Path(os.environ.get(variable) or Path("_build") / name)
+
+
+def _to_number(name: str, value: Any) -> float:
+    number = value.item() if hasattr(value, "item") else value
+    if not isinstance(number, Integral | float) or not np.isfinite(number):
+        raise ValueError(f"{name} is {value!r}, but only a finite number can be quoted; look at what produced it.")
+    return number
+
+
+def _box(claim: Claim, judgement: Judgement) -> str:
+    """Return what the page says of a claim, in Markdown: verdict, statement, place, and a row a criterion."""
+    words = {True: "holds", False: "**fails**", None: "no bound"}
+    rows = []
+    for result in judgement.results:
+        bounds = "" if result.holds is None else f"{result.criterion.required}: "
+        rows.append(f"| {result.criterion.text} | {result.shown} | {bounds}{words[result.holds]} |")
+    lines = [
+        f'<div class="demod-claim demod-{judgement.verdict.replace(" ", "-")}" id="{claim.anchor}">',
+        "",
+        f"**Claim {claim.id}: {judgement.verdict}.** {claim.statement} *({claim.place})*",
+        "",
+        "| criterion | measured | required |",
+        "| --- | --- | --- |",
+        *rows,
+        "",
+        "</div>",
+    ]
+    return "\n".join(lines)
 
 
 def _to_numpy(array: np.ndarray | Tensor) -> np.ndarray:

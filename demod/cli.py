@@ -1,4 +1,4 @@
-"""The command `demod`: the book, the data, the training.
+"""The command `demod`: the book, its verdicts, the data, the training.
 
 Exit status: 0 all is well; 1 the work failed, and the message says what to do; 2 the command line is wrong.
 """
@@ -6,11 +6,13 @@ Exit status: 0 all is well; 1 the work failed, and the message says what to do; 
 import signal
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import Annotated, Any, NoReturn
 
 import typer
 from rich.console import Console
 from rich.text import Text
+
+from demod.claims import GROUPS
 
 app = typer.Typer(
     help="Blind demodulation with generative priors: the companion to the NeurIPS 2019 paper of Hand and Joshi.",
@@ -41,6 +43,8 @@ class Trained(StrEnum):
     DIGITS = "digits"
     DISTORTIONS = "distortions"
 
+
+Group = StrEnum("Group", {letter: letter for letter in GROUPS})
 
 DEVICE = typer.Option(help="auto takes CUDA where there is one, else the CPU.")
 
@@ -74,6 +78,30 @@ def build(
         build_book(root, profile=profile.value, device=device.value, jobs=jobs, console=Console(highlight=False))
     except BuildError as error:
         _fail(error)
+
+
+@app.command()
+def claims(
+    group: Annotated[
+        Group | None,
+        typer.Option(help=f"Only one group. {', '.join(f'{letter}: {title}' for letter, title in GROUPS.items())}."),
+    ] = None,
+    root: Annotated[Path, typer.Option(help="The folder whose last build is read.", file_okay=False, exists=True)] = Path(),
+) -> None:
+    """Show every claim of the paper with its criteria, what the last build measured, and the verdict.
+
+    Verdicts: reproduced (all criteria hold), falsified (one fails), vacuous (hypotheses out of reach), measured (the paper
+    gives no number to compare with), not tested.
+    """
+    from demod.book.layout import BuildError, Layout
+    from demod.book.verdicts import read_verdicts, verdict_list
+
+    layout = Layout(root.resolve())
+    try:
+        recorded = read_verdicts(layout.numbers, _last_build(layout)["chapters"])
+    except BuildError as error:
+        _fail(error)
+    Console(highlight=False).print(verdict_list(recorded, group or "".join(GROUPS)))
 
 
 @app.command()
@@ -137,21 +165,32 @@ def _held_out(name: Trained) -> "Tensor":  # noqa: F821 - torch is loaded only b
 
 @app.command(hidden=True)
 def accept(root: Annotated[Path, typer.Option(file_okay=False, exists=True)] = Path()) -> None:
-    """Write the numbers of the last build to tests/expected as the accepted ones, for review.
+    """Write the numbers and the verdicts of the last build to tests/expected as the accepted ones, for review.
 
     Tolerances that are there are kept; new numbers get 5 %, integers none.
     """
     from demod.artifacts import read_json, write_json
-    from demod.book.build import STAMP
     from demod.book.layout import Layout
     from demod.book.numbers import accept as accepted
     from demod.book.numbers import expected_path, read_numbers
+    from demod.book.verdicts import accepted_verdicts, read_verdicts, verdicts_path
 
     layout = Layout(root.resolve())
-    if not (layout.html / STAMP).is_file():
-        _fail(ValueError("there is no book yet; run `demod build` first."))
-    stamp = read_json(layout.html / STAMP)
+    stamp = _last_build(layout)
     path = expected_path(layout.root, stamp)
     numbers = read_numbers(layout.numbers, stamp["chapters"])
     write_json(path, accepted(numbers, read_json(path) if path.is_file() else {}))
-    Console(highlight=False).print(f"{path.relative_to(layout.root)}: review it with `git diff`")
+    verdicts = verdicts_path(layout.root, stamp)
+    write_json(verdicts, accepted_verdicts(read_verdicts(layout.numbers, stamp["chapters"])))
+    for written in (path, verdicts):
+        Console(highlight=False).print(f"{written.relative_to(layout.root)}: review it with `git diff`")
+
+
+def _last_build(layout: "Layout") -> dict[str, Any]:  # noqa: F821 - the build's modules are loaded by the commands
+    """Return the stamp of the book that is there: profile, chapters, whether MNIST was at hand."""
+    from demod.artifacts import read_json
+    from demod.book.build import STAMP
+
+    if not (layout.html / STAMP).is_file():
+        _fail(ValueError("there is no book yet; run `demod build` first."))
+    return read_json(layout.html / STAMP)

@@ -21,6 +21,7 @@ from scipy.stats import chi2
 from torch import Tensor
 
 Pullback = Callable[[Tensor], Tensor]
+PARALLEL = 1e-9  # the sine below which a direction counts as running along a wall
 
 
 class Generator(Protocol):
@@ -168,6 +169,27 @@ class ReLUGenerator:
             at_kink.append((z.abs() <= tolerance * rows * length) & (rows > 0))
             z = z.relu()
         return tuple(at_kink)
+
+    def next_kink(self, z: Tensor, direction: Tensor) -> tuple[Tensor, Tensor]:
+        """Return how far z moves along v, the direction, before a unit switches, and the unit normal of the wall it meets.
+
+        The walls of a piece are hyperplanes through the origin. The first result is the least t > 0 with z + t v on one of
+        them, shape (*B,), infinite if there is none; walls that v runs along, to within rounding, are not met.
+        """
+        self._check(z)
+        self._check(direction)
+        first, normal = torch.full_like(z[..., 0], torch.inf), torch.zeros_like(z)
+        Lambda = torch.eye(z.shape[-1], dtype=z.dtype, device=z.device)
+        for W in self.weights:
+            rows = W @ Lambda
+            inputs, slopes = _apply(rows, z), _apply(rows, direction)
+            steep = slopes.abs() > PARALLEL * rows.norm(dim=-1) * direction.norm(dim=-1, keepdim=True)
+            t = torch.where(steep & (inputs * slopes < 0), -inputs / slopes, torch.inf)
+            t, unit = t.min(-1)
+            row = rows.expand(*unit.shape, *rows.shape[-2:]).take_along_dim(unit[..., None, None], -2).squeeze(-2)
+            normal = torch.where((t < first)[..., None], row / row.norm(dim=-1, keepdim=True), normal)
+            first, Lambda = torch.minimum(t, first), rows * (inputs > 0)[..., None]
+        return first, normal
 
     def active_map(self, z: Tensor) -> Tensor:
         """Return Λ_z, shape (*B, ℓ, n): the matrix of the linear piece that contains z."""

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 from hashlib import sha256
 from io import StringIO
@@ -20,7 +21,17 @@ from demod.book.layout import BuildError, Layout, only_build, recover_folder, re
 from demod.book.notebooks import check_run, check_source, read_notebook
 from demod.book.numbers import accept, compare, corrected, results_block
 from demod.book.progress import Terminal
-from demod.book.staging import add_banner, add_outputs, banner, write_config
+from demod.book.staging import add_banner, add_outputs, banner, insert, write_config
+from demod.book.verdicts import (
+    Recorded,
+    accepted_verdicts,
+    claim_links,
+    compare_verdicts,
+    plain,
+    read_verdicts,
+    verdict_tables,
+)
+from demod.claims import LEDGER, Verdict, judge
 
 ROOT = Path(__file__).parents[1]
 PARAMETERS = {"profile": "quick", "device": "cpu", "seed": 2019}
@@ -52,7 +63,9 @@ def write_book(root: Path, *notebooks: dict) -> Path:
         if not (root / name).exists():
             (shutil.copytree if (ROOT / name).is_dir() else shutil.copyfile)(ROOT / name, root / name)
     (root / "references.bib").touch()
-    (root / "chapters/intro.md").write_text("# The book\n")
+    (root / "chapters/intro.md").write_text(
+        "# The book\n\nSee <!-- claim L6 --> and <!-- claim M1 -->.\n\n<!-- verdicts -->\n"
+    )
     slugs = [content["cells"][0]["source"].split("\n")[0].split()[-1] for content in notebooks]
     for slug, content in zip(slugs, notebooks, strict=True):
         (root / f"chapters/{slug}.ipynb").write_text(json.dumps(content))
@@ -85,10 +98,13 @@ chapter.glue("answer", 42, "{:d}")""",
 TEXT = prose("The answer is {glue:text}`answer`, as [the other chapter](other.ipynb) says.\n\n<!-- figures -->")
 
 
+CLAIM = code('chapter.claim("L6", slope=(-0.5, 0.02))')
+
+
 @pytest.fixture(scope="module")
 def book(tmp_path_factory):
     """A book of two chapters, built once. Tests that change it put it back."""
-    root = write_book(tmp_path_factory.mktemp("book"), notebook("steady", FIGURE, TEXT), notebook("other"))
+    root = write_book(tmp_path_factory.mktemp("book"), notebook("steady", FIGURE, TEXT, CLAIM), notebook("other"))
     run(root)
     return root
 
@@ -116,6 +132,19 @@ def test_figure_files_numbers_and_provenance_are_complete(book):
     assert arrays["f"].tolist() == [1, 2]
     assert (card["chapter"], card["profile"], card["seed"], card["data"]) == ("steady", "quick", 2019, ["made-up data"])
     assert read_json(book / "_build/numbers/steady.json")["numbers"]["answer"] == {"value": 42, "text": "42"}
+
+
+def test_a_verdict_stands_in_its_chapter_and_on_the_page_of_verdicts_which_leads_to_it(book):
+    page = (book / "_build/html/chapters/steady.html").read_text()
+    box = page[page.index('<div class="demod-claim demod-reproduced" id="claim-l6">') :]
+    assert "<strong>Claim L6: reproduced.</strong>" in box
+    assert r"\(t^{(1)}\)" in box
+    assert "<td><p>-0.500 ± 0.020</p></td>" in box
+    verdicts = (book / "_build/html/chapters/intro.html").read_text()
+    assert verdicts.count('<a href="steady.html#claim-l6">L6</a>') == 2  # in the text and in the table
+    assert "claim M1 (<span" in verdicts
+    assert f"Of {len(LEDGER)} claims: <strong>1 reproduced</strong>" in verdicts
+    assert f"<strong>{len(LEDGER) - 1} not tested</strong>" in verdicts
 
 
 def test_nothing_changed_nothing_runs(book):
@@ -148,7 +177,7 @@ def refusal(book):
     shutil.copytree(book, root := book.with_name("broken"))
     before = contents(root / "_build/html")
     broken = [notebook(slug, code(source)) for slug, (source, _) in BROKEN.items()]
-    write_book(root, notebook("steady", FIGURE, TEXT), notebook("other"), *broken)
+    write_book(root, notebook("steady", FIGURE, TEXT, CLAIM), notebook("other"), *broken)
     with pytest.raises(BuildError) as error:
         run(root)
     return str(error.value), before, root
@@ -172,7 +201,7 @@ def test_a_refused_build_leaves_the_good_book_to_the_byte(refusal):
 
 def test_an_edited_chapter_runs_alone_and_edited_prose_runs_nothing(book):
     root = shutil.copytree(book, book.with_name("edited"))
-    write_book(root, notebook("steady", FIGURE, TEXT, prose("More prose.")), notebook("other", code("1 + 1")))
+    write_book(root, notebook("steady", FIGURE, TEXT, CLAIM, prose("More prose.")), notebook("other", code("1 + 1")))
     shown = run(root)
     assert "steady unchanged" in shown
     assert "… other: code" in shown
@@ -182,7 +211,7 @@ def test_an_edited_chapter_runs_alone_and_edited_prose_runs_nothing(book):
 def test_a_warning_of_jupyter_book_fails_the_build_and_leaves_the_good_book(book):
     root = shutil.copytree(book, book.with_name("warned"))
     before = contents(root / "_build/html")
-    write_book(root, notebook("steady", FIGURE, TEXT, prose("{glue:text}`question`")), notebook("other"))
+    write_book(root, notebook("steady", FIGURE, TEXT, CLAIM, prose("{glue:text}`question`")), notebook("other"))
     with pytest.raises(BuildError, match=r"chapters/steady.ipynb.*question"):
         run(root)
     assert contents(root / "_build/html") == before
@@ -619,6 +648,97 @@ def test_a_readme_with_an_old_number_fails_the_build_which_writes_the_right_tabl
         run(root)
     assert (root / "_build/readme-table.md").read_text() == "| 42<!-- steady.answer --> |\n"
     assert contents(root / "_build/html") == before
+
+
+# Verdicts
+
+L6, F3 = (
+    judge(LEDGER["L6"], {"slope": (-0.5, 0.02)}).record,
+    judge(LEDGER["F3"], {"rho_error": 1e-15, "limit": 4e-5, "close_to_one": 0.3183}).record,
+)
+PAGES = {"population": Path("chapters/population.ipynb"), "landscape": Path("chapters/landscape.ipynb")}
+
+
+@pytest.fixture
+def recorded(tmp_path):
+    """A claim that holds and one that does not, each recorded by its chapter."""
+    for slug, claims in (("population", {"L6": L6}), ("landscape", {"F3": F3})):
+        (tmp_path / f"{slug}.json").write_text(json.dumps({"claims": claims}))
+    return read_verdicts(tmp_path, list(PAGES))
+
+
+def test_verdicts_are_read_with_the_chapter_that_recorded_them(recorded):
+    assert recorded["F3"] == Recorded("landscape", Verdict.FALSIFIED, F3["criteria"])
+    assert list(recorded) == ["L6", "F3"]
+
+
+def test_a_claim_recorded_by_two_chapters_is_refused(recorded, tmp_path):
+    shutil.copyfile(tmp_path / "population.json", tmp_path / "geometry.json")
+    with pytest.raises(BuildError, match="L6 is recorded by population and by geometry; record it once"):
+        read_verdicts(tmp_path, ["population", "geometry"])
+
+
+def test_two_chapters_that_record_one_claim_fail_the_build(book):
+    root = shutil.copytree(book, book.with_name("twice"))
+    write_book(root, notebook("steady", FIGURE, TEXT, CLAIM), notebook("other", CLAIM))
+    before = contents(root / "_build/html")
+    with pytest.raises(BuildError, match="L6 is recorded by steady and by other"):
+        run(root)
+    assert contents(root / "_build/html") == before
+
+
+def test_accepted_verdicts_pass(recorded):
+    assert compare_verdicts(recorded, accepted_verdicts(recorded)) == []
+    assert list(accepted_verdicts(recorded)) == ["F3", "L6"]  # in the order of the ledger
+
+
+@pytest.mark.parametrize(
+    ("expected", "problem"),
+    [
+        ({"F3": "reproduced", "L6": "reproduced"}, "F3 is falsified, accepted is reproduced"),
+        ({"L6": "reproduced"}, "F3 is falsified, accepted is not tested"),
+        ({"F3": "falsified", "L1": "reproduced", "L6": "reproduced"}, "L1 is not tested, accepted is reproduced"),
+    ],
+)
+def test_a_changed_surplus_or_missing_verdict_is_found(recorded, expected, problem):
+    assert compare_verdicts(recorded, expected) == [problem]
+
+
+def test_the_tables_hold_every_claim_with_its_criteria_and_count_the_verdicts(recorded):
+    tables = verdict_tables(recorded, PAGES)
+    assert f"Of {len(LEDGER)} claims: **1 reproduced**, **1 falsified**, **0 vacuous**, **0 measured**, " in tables
+    rows = {found[1]: found[0] for found in re.finditer(r"^\| \*\*(?:<a [^>]*>)?(\w+).*$", tables, re.MULTILINE)}
+    assert rows.keys() == LEDGER.keys()
+    assert all(criterion.text in rows[name] for name, claim in LEDGER.items() for criterion in claim.criteria)
+    assert "**0.318** (required ≥ 0.9: **fails**)" in rows["F3"]
+    assert '<a href="landscape.html#claim-f3">F3</a>' in rows["F3"]
+    assert "not tested" in rows["M1"]
+
+
+def test_a_mark_in_the_prose_becomes_a_link_with_the_verdict(recorded):
+    prose = insert(claim_links(recorded, PAGES), "See <!-- claim F3 --> and <!-- claim F1 -->.")
+    assert re.sub(r"<span[^>]*>|</span>", "", prose) == (
+        'See claim <a href="landscape.html#claim-f3">F3</a> (falsified) and claim F1 (not tested).'
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        (r"$\lVert \nabla f - t \rVert / \lVert t \rVert$ in $\ell$", "‖∇ f - t‖ / ‖t‖ in ℓ"),
+        (r"at $\lvert hm \rvert = \rho_2^2$, $c \ge 10^{-3}$", "at |hm| = ρ₂², c ≥ 10⁻³"),
+        (r"$\frac12 \lVert y_0 \rVert^2$, $\frac1c m_0$", "½ ‖y₀‖², 1/c m₀"),
+        (r"$\hat\epsilon$ off $\mathcal{K}$, $n_{d-1}$", "ε\u0302 off K, n_{d-1}"),
+        ("no math", "no math"),
+    ],
+)
+def test_tex_is_shown_on_the_terminal_in_unicode(text, shown):
+    assert plain(text) == shown
+
+
+def test_every_text_of_the_ledger_can_be_shown_on_the_terminal():
+    texts = [text for claim in LEDGER.values() for text in (claim.statement, *(c.text for c in claim.criteria))]
+    assert [text for text in texts if set(plain(text)) & set("$\\")] == []
 
 
 # The terminal

@@ -143,6 +143,46 @@ def test_what_is_not_one_finite_number_is_not_glued(chapter, value):
         chapter.glue("psnr_digit", value)
 
 
+@pytest.mark.parametrize(
+    ("slope", "verdict", "word"),
+    [((torch.tensor(-0.5), 0.02), "reproduced", "holds"), ((np.float64(-0.2), 0.02), "falsified", "**fails**")],
+)
+def test_a_claim_is_judged_recorded_and_shown_in_a_box_that_can_be_linked_to(chapter, outputs, slope, verdict, word):
+    chapter.claim("L6", slope=slope)
+    record = read_json("_build/numbers/landscape.json")["claims"]["L6"]
+    assert record["verdict"] == verdict
+    assert record["criteria"]["slope"]["value"] == pytest.approx(float(slope[0]))
+    assert record["criteria"]["slope"]["error"] == 0.02
+    box = outputs[0]["text/markdown"]
+    assert box.startswith(f'<div class="demod-claim demod-{verdict}" id="claim-l6">\n\n**Claim L6: {verdict}.**')
+    assert f"| -0.65 to -0.35: {word} |" in box
+    assert box.endswith("\n\n</div>")  # Markdown inside HTML begins and ends with a blank line
+
+
+def test_a_measured_number_stands_in_the_box_without_a_bound(chapter, outputs):
+    chapter.claim("A7", slope=1)
+    assert outputs[0]["text/markdown"].split("\n")[6].endswith("| 1 | no bound |")
+
+
+def test_a_claim_judged_again_replaces_its_verdict(chapter):
+    for slope in (0.0, -0.5):
+        chapter.claim("L6", slope=slope)
+    claims = read_json("_build/numbers/landscape.json")["claims"]
+    assert {name: record["verdict"] for name, record in claims.items()} == {"L6": "reproduced"}
+
+
+def test_a_claim_that_is_not_in_the_ledger_is_refused(chapter):
+    with pytest.raises(ValueError, match="no claim 'L99' in the ledger; its claims are M1, M2"):
+        chapter.claim("L99", slope=1)
+
+
+@pytest.mark.parametrize("slope", [float("nan"), (torch.tensor(1.0), torch.inf), "steep", (None, 0.1)])
+def test_what_is_not_one_finite_number_is_not_judged(chapter, slope):
+    with pytest.raises(ValueError, match="slope is"):
+        chapter.claim("L6", slope=slope)
+    assert read_json("_build/numbers/landscape.json")["claims"] == {}
+
+
 def test_data_are_listed_once_and_in_order(chapter):
     for description in ("MNIST test digits", "distortions", "MNIST test digits"):
         chapter.data(description)

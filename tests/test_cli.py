@@ -1,3 +1,4 @@
+import shutil
 import subprocess
 import sys
 
@@ -11,6 +12,7 @@ from demod import dcgan
 from demod.artifacts import read_json, write_json
 from demod.book import build as build_module
 from demod.book.layout import BuildError
+from demod.claims import LEDGER, judge
 from demod.cli import app
 from demod.data import MNISTUnavailableError
 
@@ -41,7 +43,7 @@ def no_mnist(monkeypatch):
     monkeypatch.setattr(dcgan, "load_mnist", load)
 
 
-@pytest.mark.parametrize("arguments", [[], ["build"], ["data"], ["train"]])
+@pytest.mark.parametrize("arguments", [[], ["build"], ["claims"], ["data"], ["train"]])
 def test_help_is_shown_and_succeeds(arguments):
     shown = demod(*arguments, "--help")
     assert shown.exit_code == 0
@@ -55,7 +57,14 @@ def test_help_does_not_wait_for_torch():
 
 @pytest.mark.parametrize(
     "arguments",
-    [["bake"], ["build", "--profile", "fast"], ["build", "--jobs", "0"], ["build", "--device", "tpu"], ["train", "faces"]],
+    [
+        ["bake"],
+        ["build", "--profile", "fast"],
+        ["build", "--jobs", "0"],
+        ["build", "--device", "tpu"],
+        ["claims", "--group", "X"],
+        ["train", "faces"],
+    ],
 )
 def test_a_wrong_command_line_exits_with_2(arguments):
     assert demod(*arguments).exit_code == 2
@@ -138,14 +147,53 @@ def test_train_on_cuda_is_refused_where_there_is_none(monkeypatch):
     assert "use auto or cpu" in shown.stderr
 
 
-def test_accept_writes_the_numbers_of_the_last_build(tmp_path):
+@pytest.fixture
+def built(tmp_path):
+    """A folder with what the last build left of one chapter: a number, a verdict that holds and one that does not."""
+    claims = {
+        "F3": judge(LEDGER["F3"], {"rho_error": 1e-15, "limit": 4e-5, "close_to_one": 0.3183}).record,
+        "L6": judge(LEDGER["L6"], {"slope": (-0.5, 0.02)}).record,
+    }
     write_json(tmp_path / "_build/html/build.json", {"profile": "quick", "mnist": False, "chapters": ["landscape"]})
-    write_json(tmp_path / "_build/numbers/landscape.json", {"numbers": {"rho": {"value": 0.5, "text": "0.5"}}})
-    assert demod("accept", "--root", str(tmp_path)).exit_code == 0
-    assert read_json(tmp_path / "tests/expected/quick-drawn.json") == {"landscape": {"rho": {"value": 0.5, "rtol": 0.05}}}
+    record = {"numbers": {"rho": {"value": 0.5, "text": "0.5"}}, "claims": claims}
+    write_json(tmp_path / "_build/numbers/landscape.json", record)
+    return tmp_path
 
 
-def test_accept_without_a_book_exits_with_1(tmp_path):
-    shown = demod("accept", "--root", str(tmp_path))
+def test_claims_shows_what_was_measured_and_the_verdict(built, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "300")  # so wide that no line is broken
+    shown = demod("claims", "--root", str(built))
+    assert shown.exit_code == 0
+    words = " ".join(shown.stdout.split())
+    assert all(f"│ {name} │" in words for name in LEDGER)
+    assert "-0.500 ± 0.020 (required -0.65 to -0.35)" in words
+    assert "0.318 (required ≥ 0.9: fails)" in words
+    assert all(words.count(f" {word} ") >= 1 for word in ("reproduced", "falsified", "not tested"))
+
+
+def test_claims_shows_one_group(built):
+    shown = demod("claims", "--group", "F", "--root", str(built)).stdout
+    assert "│ F3 " in shown
+    assert "│ L6 " not in shown
+
+
+def test_claims_of_two_chapters_under_one_id_are_refused(built):
+    write_json(built / "_build/html/build.json", {"chapters": ["landscape", "geometry"]})
+    shutil.copyfile(built / "_build/numbers/landscape.json", built / "_build/numbers/geometry.json")
+    shown = demod("claims", "--root", str(built))
+    assert shown.exit_code == 1
+    assert "F3 is recorded by landscape and by geometry" in shown.stderr
+
+
+def test_accept_writes_the_numbers_and_the_verdicts_of_the_last_build(built):
+    assert demod("accept", "--root", str(built)).exit_code == 0
+    expected = built / "tests/expected"
+    assert read_json(expected / "quick-drawn.json") == {"landscape": {"rho": {"value": 0.5, "rtol": 0.05}}}
+    assert read_json(expected / "quick-drawn-verdicts.json") == {"F3": "falsified", "L6": "reproduced"}
+
+
+@pytest.mark.parametrize("command", ["accept", "claims"])
+def test_without_a_book_there_is_nothing_to_read(tmp_path, command):
+    shown = demod(command, "--root", str(tmp_path))
     assert shown.exit_code == 1
     assert "run `demod build` first" in shown.stderr

@@ -220,7 +220,7 @@ def test_layers_that_do_not_fit_are_named():
         ReLUGenerator([torch.ones(4, 3), torch.ones(5, 4), torch.ones(7, 6)])
 
 
-@pytest.mark.parametrize("call", ["__call__", "vjp", "active_map"])
+@pytest.mark.parametrize("call", ["__call__", "vjp", "active_map", "kinks"])
 def test_a_code_that_does_not_fit_is_refused(call, G):
     with pytest.raises(ValueError, match=r"z has shape \(2, 4\) but this network takes codes of 3 entries"):
         getattr(G, call)(torch.zeros(2, 4, dtype=torch.float64))
@@ -236,3 +236,70 @@ def test_a_scalar_is_no_code(G):
 def test_a3_needs_a_common_length():
     with pytest.raises(ValueError, match="G1 produces 40 entries and G2 50"):
         measurement_constant((3, 40), (3, 50))
+
+
+# Kinks
+
+
+def integers(rng, *shape):
+    return torch.randint(-2, 3, shape, generator=rng).double()
+
+
+@pytest.fixture
+def kinked(rng):
+    """A network of small integers, and 200 codes at which many of its units stand at a kink."""
+    network = ReLUGenerator([integers(rng, 12, 4), integers(rng, 20, 12), integers(rng, 15, 20)])
+    return network, integers(rng, 200, 4)
+
+
+def test_the_one_sided_pullback_is_the_pullback_a_tiny_step_ahead(kinked, rng):
+    G, z = kinked
+    v, u = integers(rng, 200, 4), integers(rng, 200, 15)
+    value, one_sided = G.one_sided_vjp(z, v)
+    assert torch.equal(value, G(z))
+    assert torch.equal(one_sided(u), G.vjp(z + 2.0**-20 * v)[1](u))  # exact: all inputs are integers times the step
+    assert (one_sided(u) != G.vjp(z)[1](u)).any(-1).sum() > 50
+
+
+def test_kinks_are_the_units_whose_input_is_zero(kinked):
+    G, z = kinked
+    a = z
+    for W, found in zip(G.weights, G.kinks(z), strict=True):
+        assert torch.equal(found, (a @ W.T == 0) & W.any(-1))
+        a = (a @ W.T).relu()
+    assert all(found.any() for found in G.kinks(z))
+
+
+def test_a_tolerance_finds_the_kinks_that_rounding_moved(kinked, rng):
+    G, z = kinked
+    moved = ReLUGenerator([W * (1 + 1e-15 * torch.randn(W.shape, generator=rng, dtype=W.dtype)) for W in G.weights])
+    for exact, near in zip(G.kinks(z), moved.kinks(z, tolerance=1e-13), strict=True):
+        assert torch.equal(exact, near)
+
+
+def test_rows_that_are_zero_are_no_kinks(rng):
+    G = ReLUGenerator([torch.tensor([[1.0, 0.0], [0.0, 0.0]])])
+    assert torch.equal(G.kinks(torch.tensor([0.0, 5.0]))[0], torch.tensor([True, False]))
+
+
+def test_the_next_kink_is_where_the_piece_changes_first(rng):
+    G = ReLUGenerator.gaussian((3, 9, 12, 20), rng)
+    z, v = codes(G, rng, 40), codes(G, rng, 40)
+    t, normal = G.next_kink(z, v)
+    met = t < 1e6  # the others run away from all walls
+    assert met.sum() > 30
+    here = G.active_map(z)
+    for reach, changed in ((0.5, False), (1 - 1e-9, False), (1 + 1e-9, True)):
+        there = G.active_map(z + reach * t[:, None] * v)
+        assert ((there != here).flatten(1).any(-1) == changed)[met].all()
+    wall = z + t[:, None] * v
+    assert ((normal * wall).sum(-1).abs() <= 1e-12 * wall.norm(dim=-1))[met].all()
+    torch.testing.assert_close(normal[met].norm(dim=-1), torch.ones(int(met.sum()), dtype=torch.float64))
+
+
+def test_walls_that_a_direction_runs_along_are_not_met():
+    G = ReLUGenerator([torch.tensor([[1.0, 0.0], [1.0, 1.0]])])
+    t, normal = G.next_kink(torch.tensor([0.0, 2.0]), torch.tensor([0.0, -1.0]))
+    assert t == 2  # the wall of the second unit, at the origin; the code stands on that of the first
+    torch.testing.assert_close(normal, torch.tensor([0.5**0.5, 0.5**0.5]))
+    assert G.next_kink(torch.tensor([0.0, 2.0]), torch.tensor([0.0, 1.0]))[0] == torch.inf

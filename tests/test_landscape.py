@@ -4,8 +4,23 @@ import pytest
 import torch
 
 from demod.generators import ReLUGenerator
-from demod.landscape import QUADRANTS, branches, expected_branches, objective_grid
-from demod.objective import objective
+from demod.landscape import (
+    QUADRANTS,
+    branches,
+    directions_off_K,
+    expected_branches,
+    hessian,
+    objective_grid,
+    over_networks,
+    radius,
+    scaled_gradient,
+    slopes_down,
+    spurious_share,
+    survey,
+    survey_networks,
+    valley_grid,
+)
+from demod.objective import gradient, objective
 
 
 def draw_pair(rng, *, depths=(2, 2), inner=50, ell=200, networks=()):
@@ -98,3 +113,177 @@ def test_codes_of_more_than_one_entry_are_refused(widths, rng):
         objective_grid(G1, G2, axis, axis, y)
     with pytest.raises(ValueError, match="entries, but a grid needs n = p = 1"):
         branches(G1, G2, y)
+
+
+# Any dimension
+
+
+def draw_problem(rng, *, n=3, p=2, depths=(2, 3), inner=16, ell=64):
+    G1, G2 = (ReLUGenerator.gaussian((k, *[inner] * (depth - 1), ell), rng) for k, depth in zip((n, p), depths, strict=True))
+    h0, m0 = (torch.randn(k, generator=rng, dtype=torch.float64) for k in (n, p))
+    return G1, G2, h0, m0
+
+
+def random_codes(rng, count, *dimensions):
+    return tuple(torch.randn(count, n, generator=rng, dtype=torch.float64) for n in dimensions)
+
+
+def test_the_valley_is_the_least_objective_on_a_ray(rng):
+    G1, G2, h0, m0 = draw_problem(rng)
+    (h, m), y = random_codes(rng, 6, 3, 2), G1(h0) * G2(m0)
+    grid = valley_grid(G1, G2, h, m, y)
+    t = torch.linspace(0, 40, 20_001, dtype=torch.float64)[:, None]
+    for j, k in ((0, 0), (1, 4), (5, 2)):
+        least = objective(G1, G2, t * h[j], m[k], y).min() / (y.square().sum() / 2)
+        assert grid[k, j].item() == pytest.approx(least.item(), abs=1e-5)
+
+
+def test_the_valleys_of_scalar_codes_are_the_branches(rng):
+    G1, G2, y = draw_pair(rng)
+    signs = torch.tensor([[1.0], [-1.0]], dtype=torch.float64)
+    torch.testing.assert_close(valley_grid(G1, G2, signs, signs, y).flatten(), branches(G1, G2, y).value, rtol=0, atol=1e-12)
+
+
+def test_the_hessian_is_that_of_automatic_differentiation(rng):
+    G1, G2, h0, m0 = draw_problem(rng)
+    (h, m), y = random_codes(rng, 5, 3, 2), G1(h0) * G2(m0)
+    together = hessian(G1, G2, h, m, y)
+    for i in range(5):
+
+        def f(z):
+            return objective(G1, G2, z[:3], z[3:], y)
+
+        torch.testing.assert_close(together[i], torch.autograd.functional.hessian(f, torch.cat([h[i], m[i]])))
+
+
+def test_in_one_code_alone_the_pieces_are_convex(rng):
+    G1, G2, h0, m0 = draw_problem(rng)
+    H = hessian(G1, G2, *random_codes(rng, 200, 3, 2), G1(h0) * G2(m0))
+    assert (torch.linalg.eigvalsh(H[:, :3, :3]) >= -1e-14).all()
+    assert (torch.linalg.eigvalsh(H[:, 3:, 3:]) >= -1e-14).all()
+    assert (torch.linalg.eigvalsh(H)[:, 0] < -1e-3 * H.abs().amax((1, 2))).double().mean() > 0.5  # but not in both together
+
+
+def test_the_hessian_refuses_an_observation_that_does_not_fit(rng):
+    G1, G2, h0, m0 = draw_problem(rng)
+    with pytest.raises(ValueError, match=r"y has shape \(63,\) but G1 produces 64 entries"):
+        hessian(G1, G2, h0, m0, torch.ones(63, dtype=torch.float64))
+
+
+@pytest.fixture(scope="module")
+def surveyed():
+    """A narrow pair of networks of different depths, which has minimisers of every kind, and 150 endpoints."""
+    rng = torch.Generator().manual_seed(2019)
+    G1, G2, h0, m0 = draw_problem(rng)
+    return G1, G2, h0, m0, survey(G1, G2, h0, m0, starts=150, iterations=150, rng=rng)
+
+
+def test_descents_end_at_stationary_points_inside_pieces_and_on_kinks(surveyed):
+    found = surveyed[-1]
+    assert (found.gradient <= 1e-8).all()
+    assert (found.kinks == 0).any()
+    assert (found.kinks == 1).any()
+    assert (found.kinks >= 2).any()
+    assert (found.objective < 1e-12).any()  # on the global curve
+    assert (found.objective > 0.1).any()  # and elsewhere
+    torch.testing.assert_close(found.h.norm(dim=-1), found.m.norm(dim=-1))
+
+
+def test_no_point_near_an_endpoint_is_lower(surveyed, rng):
+    G1, G2, h0, m0, found = surveyed
+    y = G1(h0) * G2(m0)
+    size = torch.cat([found.h, found.m], -1).norm(dim=-1, keepdim=True)
+    for reach in (1e-6, 1e-5):
+        around_h, around_m = (reach * size * torch.randn(300, 150, n, generator=rng, dtype=torch.float64) for n in (3, 2))
+        f = objective(G1, G2, found.h + around_h, found.m + around_m, y) / (y.square().sum() / 2)
+        assert (f > found.objective - 1e-13).all()
+
+
+def test_endpoints_on_kinks_are_at_kinks(surveyed):
+    G1, G2, _, _, found = surveyed
+    at = sum(units.sum(-1) for G, z in ((G1, found.h), (G2, found.m)) for units in G.kinks(z, tolerance=1e-12))
+    on_walls = found.kinks > 0
+    assert (at[on_walls] >= found.kinks[on_walls]).all()
+    slopes = torch.cat(gradient(G1, G2, found.h, found.m, G1(surveyed[2]) * G2(surveyed[3])), -1).norm(dim=-1)
+    assert slopes[on_walls].median() > 1e6 * slopes[~on_walls].median()  # the gradient itself does not vanish there
+
+
+def test_endpoints_on_the_global_curve_are_near_it_and_others_are_not(surveyed):
+    found = surveyed[-1]
+    on_global = found.objective < 1e-12
+    assert (found.distances[on_global, 0] < 1e-6).all()
+    assert (found.distances[~on_global, 0] > 0.05).all()
+    torch.testing.assert_close(found.distance_to_K[on_global], torch.ones(int(on_global.sum()), dtype=torch.float64))
+
+
+def test_the_scaled_gradient_is_the_same_in_all_units(rng):
+    G1, G2, h0, m0 = draw_problem(rng)
+    (h, m), y, eye = random_codes(rng, 5, 3, 2), G1(h0) * G2(m0), torch.eye(5, dtype=torch.float64)
+    torch.testing.assert_close(
+        scaled_gradient(G1, G2, 1e3 * h, 1e3 * m, 1e6 * y, eye), scaled_gradient(G1, G2, h, m, y, eye), rtol=1e-10, atol=0
+    )
+
+
+def test_down_the_gradient_the_slope_is_minus_its_square_and_difference_quotients_agree(rng):
+    G1, G2, h0, m0 = draw_problem(rng)
+    (h, m), y = random_codes(rng, 100, 3, 2), G1(h0) * G2(m0)
+    found = slopes_down(G1, G2, h, m, y, torch.randn(100, 5, generator=rng, dtype=torch.float64))
+    squares = torch.stack([part.square().sum(-1) for part in gradient(G1, G2, h, m, y)])
+    torch.testing.assert_close(found.square, squares)
+    torch.testing.assert_close(found.exact, -squares)
+    assert ((found.quotient + squares).abs() <= 1e-5 * squares).all()  # rounding of f, divided by a step of 1e-7
+
+
+def test_at_kinks_difference_quotients_agree_with_the_slope_and_not_with_the_square(rng):
+    def integers(*shape):
+        return torch.randint(-2, 3, shape, generator=rng).double()
+
+    G1, G2 = (ReLUGenerator([integers(15, n), integers(40, 15)]) for n in (3, 2))
+    h, m, y, w = integers(200, 3), integers(200, 2), 1 + integers(40).abs(), integers(200, 5)
+    nonzero = h.any(-1) & m.any(-1)
+    found = slopes_down(G1, G2, h[nonzero], m[nonzero], y, w[nonzero])
+    assert ((found.quotient - found.exact).abs() <= 1e-5 * found.square).all()
+    assert ((found.exact + found.square).abs() > 0.01 * found.square).double().mean() > 0.2
+
+
+def test_directions_off_K_are_random_or_lead_backwards(rng):
+    _, _, h0, m0 = draw_problem(rng)
+    for directions, z0 in zip(directions_off_K(h0, m0, 400, rng), (h0, m0), strict=True):
+        torch.testing.assert_close(directions.norm(dim=-1), torch.ones(400, dtype=torch.float64))
+        cosine = directions @ z0 / z0.norm()
+        assert cosine[::2].abs().mean() < 0.7
+        assert cosine[1::2].max() < -0.8
+
+
+@pytest.fixture(scope="module")
+def surveyed_networks():
+    rng = torch.Generator().manual_seed(7)
+    return survey_networks((2, 16, 64), rng, networks=6, starts=10, iterations=60)
+
+
+def test_a_survey_of_networks_holds_their_endpoints(surveyed_networks):
+    assert surveyed_networks.objective.shape == (6, 10)
+    assert surveyed_networks.distances.shape == (6, 10, 4)
+    assert (surveyed_networks.gradient <= 1e-8).all()
+
+
+def test_the_radius_holds_its_share_of_the_spurious_endpoints(surveyed_networks):
+    found = surveyed_networks
+    inside = found.distance[found.spurious] <= radius(found, share=0.8)
+    assert 0.75 <= inside.double().mean() <= 0.85
+    assert spurious_share(found).item() == found.spurious.sum().item() / 60
+
+
+def test_the_distance_is_that_from_K_where_f_has_its_value_on_K(surveyed_networks):
+    found = surveyed_networks.pick(torch.tensor([0]))
+    found.objective[0, 0] = 1.0
+    assert found.distance[0, 0] == found.distance_to_K[0, 0]
+    assert found.distance[0, 1] == found.distances[0, 1].min()
+
+
+def test_networks_drawn_again_give_the_standard_error_of_a_mean(surveyed_networks, rng):
+    value, again = over_networks(spurious_share, surveyed_networks, rng, resamples=4000)
+    shares = surveyed_networks.spurious.double().mean(1)
+    assert value == pytest.approx(shares.mean().item())
+    expected = shares.std(correction=0) / 6**0.5  # the standard error of 4000 resamples is 1.1 %
+    torch.testing.assert_close(again.std(), expected, rtol=0.05, atol=0)

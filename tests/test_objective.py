@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from demod.generators import ReLUGenerator
-from demod.objective import gradient, half_squared_norm, objective
+from demod.objective import directional_derivative, gradient, half_squared_norm, objective, one_sided_gradient
 
 DEPTHS = range(1, 6)
 INNER = (8, 12, 16, 20)
@@ -173,3 +173,83 @@ def test_an_observation_that_does_not_fit_is_refused(function, rng):
         function(G1, G2, h, m, torch.ones(30, dtype=torch.float64))
     with pytest.raises(ValueError, match=r"y has shape \(31,\) but G1 produces 30 entries; flatten images"):
         function(G1, G2, h, m, torch.ones(31, dtype=torch.float64))
+
+
+# One-sided limits
+
+
+def directions(h, m, rng):
+    return torch.randint(-2, 3, (*h.shape[:-1], h.shape[-1] + m.shape[-1]), generator=rng).double()
+
+
+def limit_at_zero(function, step=2.0**-20):
+    """The limit of a polynomial as its argument falls to zero, up to a remainder of the order step².
+
+    At multiples of the step by integers of few bits the inputs of all units are exact, and with them the piece.
+    """
+    return 2 * function(step / 2) - function(step)
+
+
+def test_one_sided_gradients_are_the_limits_of_gradients_ahead(kinked_problem, rng):
+    G1, G2, h, m, y = kinked_problem
+    v = directions(h, m, rng)
+    behind = gradient(G1, G2, h, m, y)
+    for k, limit in enumerate(one_sided_gradient(G1, G2, h, m, y, v)):
+        ahead = limit_at_zero(lambda t, k=k: gradient(G1, G2, h + t * v[:, :4], m + t * v[:, 4:], y)[k])
+        torch.testing.assert_close(limit, ahead, rtol=1e-6, atol=1e-6)
+        assert ((limit - behind[k]).norm(dim=-1) > 0).sum() > 20  # at many kinks it is not the gradient
+
+
+def test_the_one_sided_derivative_is_the_limit_of_difference_quotients(kinked_problem, rng):
+    G1, G2, h, m, y = kinked_problem
+    v = directions(h, m, rng)
+    f = objective(G1, G2, h, m, y)
+    quotient = limit_at_zero(lambda t: (objective(G1, G2, h + t * v[:, :4], m + t * v[:, 4:], y) - f) / t)
+    # differences of f carry its rounding, 1e-16 f, divided by the step
+    torch.testing.assert_close(directional_derivative(G1, G2, h, m, y, v), quotient, rtol=1e-6, atol=1e-5)
+
+
+def test_away_from_kinks_the_one_sided_gradient_is_the_gradient_in_every_direction(problem, rng):
+    G1, G2, h, m, y = problem
+    v = torch.randn(3, 200, 7, generator=rng, dtype=torch.float64)
+    for limit, at in zip(one_sided_gradient(G1, G2, h, m, y, v), gradient(G1, G2, h, m, y), strict=True):
+        assert torch.equal(limit, at.expand_as(limit))
+
+
+def test_towards_nowhere_a_kink_counts_as_switched_off(kinked_problem):
+    G1, G2, h, m, y = kinked_problem
+    nowhere = torch.zeros(200, 7, dtype=torch.float64)
+    for limit, at in zip(one_sided_gradient(G1, G2, h, m, y, nowhere), gradient(G1, G2, h, m, y), strict=True):
+        assert torch.equal(limit, at)
+
+
+def test_away_from_kinks_the_derivative_down_the_gradient_is_minus_its_square(problem):
+    grads = torch.cat(gradient(*problem), -1)
+    torch.testing.assert_close(directional_derivative(*problem, -grads), -grads.square().sum(-1))
+
+
+def test_at_a_kink_of_a_known_function_both_sides_are_seen():
+    # f(h, m) = 1/2 (relu(h) - 1)² + 1/2 (relu(-h) - 1)² at m = 1: slope -1 to the right of zero and -1 to the left
+    G1, G2 = ReLUGenerator([torch.tensor([[1.0], [-1.0]])]), ReLUGenerator([torch.ones(2, 1)])
+    h, m, y = torch.zeros(1), torch.ones(1), torch.ones(2)
+    for v, slope in ((1.0, -1.0), (-1.0, 1.0)):
+        direction = torch.tensor([v, 0.0])
+        assert one_sided_gradient(G1, G2, h, m, y, direction)[0] == slope
+        assert directional_derivative(G1, G2, h, m, y, direction) == -1
+
+
+def test_a_direction_that_does_not_fit_is_refused(rng):
+    G1, G2 = (ReLUGenerator.gaussian((n, 10, 30), rng) for n in (4, 3))
+    h, m, y = (torch.ones(n, dtype=torch.float64) for n in (4, 3, 30))
+    with pytest.raises(ValueError, match=r"direction has shape \(4,\) but needs n \+ p = 7 entries"):
+        one_sided_gradient(G1, G2, h, m, y, h)
+
+
+def test_generators_whose_pieces_are_unknown_have_no_one_sided_gradient(rng):
+    class Squares:
+        widths, homogeneous = (3, 30), False
+
+    G1, y = ReLUGenerator.gaussian((4, 10, 30), rng), torch.ones(30, dtype=torch.float64)
+    h, m = torch.ones(4, dtype=torch.float64), torch.ones(3, dtype=torch.float64)
+    with pytest.raises(ValueError, match="G2 is a Squares, whose pieces are not known"):
+        one_sided_gradient(G1, Squares(), h, m, y, torch.cat([h, m]))

@@ -1,7 +1,9 @@
 """The folder that jupyter-book reads: today's prose with the outputs of the accepted runs, and all files a page needs.
 
-Nothing in it refers to another host: MathJax and plotly.js come from their Python packages. Every page of a chapter begins,
-under its title, with a box that says how it was made and what the `full` profile would change.
+In the prose `<!-- figures -->` stands for the table of all figures, `<!-- verdicts -->` for those of all claims, and
+`<!-- claim L4 -->` for a link to where that claim is judged. Every page of a chapter begins, under its title, with a box
+that says how it was made and what the `full` profile would change. Nothing refers to another host: MathJax and plotly.js
+come from their Python packages.
 """
 
 import shutil
@@ -16,8 +18,9 @@ from demod.artifacts import read_json, write_json
 from demod.book.gallery import figure_table
 from demod.book.layout import BuildError, Layout, fresh_folder
 from demod.book.notebooks import Cell, Notebook, code_cells, read_notebook, text
+from demod.book.verdicts import claim_links, read_verdicts, verdict_tables
 
-FIGURES_HERE = "<!-- figures -->"
+FIGURES_HERE, VERDICTS_HERE = "<!-- figures -->", "<!-- verdicts -->"
 MATHJAX = ("tex-chtml.js", "a11y", "input", "output", "sre", "ui")
 
 
@@ -28,25 +31,37 @@ def stage(layout: Layout) -> Path:
     for name in ("_toc.yml", "references.bib", "assets"):
         _copy(layout.root / name, folder / name)
     notebooks = layout.notebooks()
-    table = figure_table(layout.figures, notebooks)
+    verdicts = read_verdicts(layout.numbers, list(notebooks))
+    marks = {FIGURES_HERE: figure_table(layout.figures, notebooks), VERDICTS_HERE: verdict_tables(verdicts, notebooks)}
+    marks |= claim_links(verdicts, notebooks)
     for page in layout.pages():
-        _copy(layout.root / f"{page}.md", folder / f"{page}.md")
+        source, target = (base / f"{page}.md" for base in (layout.root, folder))
+        if source.is_file():
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_text(insert(marks, source.read_text(encoding="utf-8")), encoding="utf-8")
     for slug, path in notebooks.items():
         target = folder / path.relative_to(layout.root)
         target.parent.mkdir(parents=True, exist_ok=True)
-        write_json(target, page_of(slug, read_notebook(path), layout, table))
+        write_json(target, page_of(slug, read_notebook(path), layout, marks))
     _copy_offline(layout, folder / "extra")
     return folder
 
 
-def page_of(slug: str, notebook: Notebook, layout: Layout, table: str) -> Notebook:
-    """Return `notebook` with the outputs of its accepted run, the box under its title, and the table of figures."""
+def insert(marks: dict[str, str], prose: str) -> str:
+    """Return `prose` with each mark, a key of `marks`, replaced by what it stands for."""
+    for mark, meaning in marks.items():
+        prose = prose.replace(mark, meaning)
+    return prose
+
+
+def page_of(slug: str, notebook: Notebook, layout: Layout, marks: dict[str, str]) -> Notebook:
+    """Return `notebook` with the outputs of its accepted run, the box under its title, and what its marks stand for."""
     add_outputs(notebook, read_notebook(layout.executed / f"{slug}.ipynb"))
     record, card = read_json(layout.numbers / f"{slug}.json"), read_json(layout.executed / f"{slug}.json")
     add_banner(notebook, banner(record, card["seconds"]))
     for cell in notebook["cells"]:
         if cell["cell_type"] == "markdown":
-            cell["source"] = text(cell).replace(FIGURES_HERE, table)
+            cell["source"] = insert(marks, text(cell))
     return notebook
 
 

@@ -72,6 +72,26 @@ def plot_branches(widths: np.ndarray, products: np.ndarray, expected: np.ndarray
     return fig
 
 
+def plot_extrapolation(
+    widths: np.ndarray, mean: np.ndarray, error: np.ndarray, lines: np.ndarray, expected: np.ndarray
+) -> Figure:
+    """Draw mean positions and heights of the branches against one over the width, and the lines fitted to them.
+
+    mean and error, with one standard error, are (len(widths), 2, 4), lines (slope and value at zero, 2, 4), expected (2, 4).
+    """
+    fig, axes = canvas(1, 2, size=(6.4, 3.8))
+    for q, (ax, label) in enumerate(zip(axes, (r"$|h m|$", r"$f\ /\ \frac{1}{2}\|y_0\|^2$"), strict=True)):
+        x = np.linspace(0, 1.05 / widths[0], 2)
+        for k in range(1, 4):
+            ax.errorbar(1 / widths, mean[:, q, k], error[:, q, k], fmt="o", color=CURVES[k], markersize=4, capsize=2)
+            ax.plot(x, lines[1, q, k] + lines[0, q, k] * x, color=CURVES[k], label=CURVE_LABELS[k])
+            ax.plot(0, expected[q, k], "*", color=CURVES[k], markersize=13, markeredgecolor="white", clip_on=False, zorder=5)
+        ax.set(xlabel="1 / inner width", xlim=(0, x[1]), title=label)
+        ax.set_xticks([0, *1 / widths], ["0", *(f"1/{width}" for width in widths)], rotation=45)
+    fig.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=3, frameon=False, fontsize=9)
+    return fig
+
+
 def interactive_surface(h: np.ndarray, m: np.ndarray, f: np.ndarray, products: np.ndarray, values: np.ndarray) -> Any:
     """Return a plotly figure of the same surface, to be turned by hand."""
     from plotly import graph_objects as go

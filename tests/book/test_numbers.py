@@ -1,10 +1,11 @@
-"""The numbers of the last build, against the accepted ones."""
+"""The numbers and the verdicts of the last build, against the accepted ones."""
 
 from pathlib import Path
 
 from demod.artifacts import read_json
 from demod.book.build import STAMP
 from demod.book.numbers import MARKED, compare, expected_path, read_numbers, results_block
+from demod.book.verdicts import compare_verdicts, read_verdicts, verdicts_path
 
 ROOT = Path(__file__).parents[2]
 
@@ -14,6 +15,13 @@ def test_every_number_of_the_book_is_an_accepted_one(html):
     path = expected_path(ROOT, stamp)
     assert path.is_file(), f"{path.name} is not there; look at the numbers of the book and run `demod accept`"
     assert compare(read_numbers(ROOT / "_build/numbers", stamp["chapters"]), read_json(path)) == []
+
+
+def test_every_verdict_of_the_book_is_an_accepted_one(html):
+    stamp = read_json(html / STAMP)
+    path = verdicts_path(ROOT, stamp)
+    assert path.is_file(), f"{path.name} is not there; look at the verdicts of the book and run `demod accept`"
+    assert compare_verdicts(read_verdicts(ROOT / "_build/numbers", stamp["chapters"]), read_json(path)) == []
 
 
 def test_the_readme_quotes_numbers_of_the_book():

@@ -1,4 +1,4 @@
-"""The landscape of (2) for scalar codes: f on grids, and its exact branch minima.
+"""f on grids: the branches of scalar codes, and the floors of the valleys for codes of any dimension.
 
 For n = p = 1 the objective sees only signs and the product t = |h m|: in each quadrant, with w = G1(±1) and x = G2(±1),
 
@@ -6,7 +6,7 @@ For n = p = 1 the objective sees only signs and the product t = |h m|: in each q
 
 a parabola in t. Its minimum is a hyperbolic branch |h m| = ⟨y, w ⊙ x⟩ / ‖w ⊙ x‖² of constant value. For wide networks of
 depth d and s the theory puts the branches at |h0 m0| times 1, ρ_d, ρ_s and ρ_d ρ_s, with values 1/2 ‖y‖² times 0,
-1 - ρ_d², 1 - ρ_s² and 1 - ρ_d² ρ_s².
+1 - ρ_d², 1 - ρ_s² and 1 - ρ_d² ρ_s². For codes of more entries f is such a parabola in every pair of directions.
 """
 
 from dataclasses import dataclass
@@ -45,6 +45,24 @@ def objective_grid(G1: Generator, G2: Generator, h: Tensor, m: Tensor, y: Tensor
     check_observation(G1, G2, y)
     w, x = G1(h[:, None]), G2(m[:, None])
     return torch.stack([half_squared_norm(w * x_k - y) for x_k in x])
+
+
+def valley_grid(G1: Generator, G2: Generator, h: Tensor, m: Tensor, y: Tensor) -> Tensor:
+    """Return the least f over all multiples of (h_j, m_k), in units of 1/2 ‖y‖², shape (len(m), len(h)).
+
+    With w = G1(h_j) and x = G2(m_k) it is 1 - max(⟨y, w ⊙ x⟩, 0)²/(‖y‖² ‖w ⊙ x‖²): only the directions of the codes count.
+
+    Parameters
+    ----------
+    G1, G2 : Generator
+        Homogeneous ones onto R^ℓ.
+    h, m, y : Tensor
+        Shapes (J, n), (K, p), (ℓ,).
+    """
+    check_observation(G1, G2, y)
+    w, x = G1(h), G2(m)
+    overlap = ((y * x) @ w.T).clamp(min=0)
+    return 1 - overlap.square() / (x.square() @ w.square().T * y.square().sum())
 
 
 def branches(G1: Generator, G2: Generator, y: Tensor) -> Branches:

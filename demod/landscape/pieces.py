@@ -1,0 +1,82 @@
+"""f on its pieces: Hessians, and which way is down at a kink and off K.
+
+f is a polynomial as long as the masks of G1(h) = Λ_h h and G2(m) = Λ_m m stay. With w = Λ_h h and x = Λ_m m its Hessian is
+
+    [ Λ_hᵀ diag(x²) Λ_h           Λ_hᵀ diag(2 w ⊙ x - y) Λ_m ]
+    [ Λ_mᵀ diag(2 w ⊙ x - y) Λ_h           Λ_mᵀ diag(w²) Λ_m ].
+
+In h alone, and in m alone, f is convex on every piece: what bends it downwards are the kinks between them.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from demod.generators import ReLUGenerator
+from demod.objective import check_observation, directional_derivative, objective, one_sided_gradient
+
+STEP = 1e-7  # of difference quotients, relative to ‖(h, m)‖
+
+
+@dataclass(frozen=True)
+class Slopes:
+    """One-sided derivatives of f along -g₁ and -g₂ of (4), first dimension 2, shapes (2, *B).
+
+    exact : D_{-g} f, that is -⟨g′, g⟩ with the limit g′ of the gradient along -g
+    quotient : the limit of difference quotients of f along -g, extrapolated from two steps
+    square : ‖g‖², so that `exact` is -`square` where f is differentiable
+    """
+
+    exact: Tensor
+    quotient: Tensor
+    square: Tensor
+
+
+def hessian(G1: ReLUGenerator, G2: ReLUGenerator, h: Tensor, m: Tensor, y: Tensor) -> Tensor:
+    """Return the Hessian of f on the piece that contains (h, m), shape (*B, n + p, n + p).
+
+    Parameters
+    ----------
+    G1, G2 : ReLUGenerator
+        Onto R^ℓ; of other generators the pieces are not known.
+    h, m, y : Tensor
+        Shapes (*B, n), (*B, p), (*B, ℓ), broadcast against each other.
+
+    Raises
+    ------
+    ValueError
+        If y does not have the ℓ entries that both generators produce.
+    """
+    check_observation(G1, G2, y)
+    Lambda_h, Lambda_m = G1.active_map(h), G2.active_map(m)
+    w, x = Lambda_h @ h[..., None], Lambda_m @ m[..., None]
+    across = Lambda_h.mT @ ((2 * w * x - y[..., None]) * Lambda_m)
+    over_h, over_m = (x * Lambda_h).mT @ (x * Lambda_h), (w * Lambda_m).mT @ (w * Lambda_m)
+    return torch.cat([torch.cat([over_h, across], -1), torch.cat([across.mT, over_m], -1)], -2)
+
+
+def slopes_down(G1: ReLUGenerator, G2: ReLUGenerator, h: Tensor, m: Tensor, y: Tensor, w: Tensor) -> Slopes:
+    """Return the slopes of f along the paper's directions -g₁ and -g₂, where w, (*B, n + p), is its w in (4).
+
+    Other arguments as in `hessian`; neither g₁ nor g₂ may vanish.
+    """
+    g1, g2 = one_sided_gradient(G1, G2, h, m, y, w)
+    down = -torch.stack([torch.cat([g1, torch.zeros_like(g2)], -1), torch.cat([torch.zeros_like(g1), g2], -1)])
+    here, n = objective(G1, G2, h, m, y), h.shape[-1]
+    t = STEP * torch.cat([h, m], -1).norm(dim=-1) / down.norm(dim=-1)
+    whole, half = (
+        (objective(G1, G2, h + c[..., None] * down[..., :n], m + c[..., None] * down[..., n:], y) - here) / c
+        for c in (t, t / 2)
+    )
+    return Slopes(directional_derivative(G1, G2, h, m, y, down), 2 * half - whole, down.square().sum(-1))
+
+
+def directions_off_K(h0: Tensor, m0: Tensor, count: int, rng: torch.Generator) -> tuple[Tensor, Tensor]:
+    """Return random unit codes (count, n) and (count, p), every other pair close to the directions of -h0, -m0."""
+    backwards = 10.0 * (torch.arange(count, device=h0.device) % 2)[:, None]
+    codes = (
+        torch.randn(count, len(z), generator=rng, dtype=torch.float64).to(z) - backwards * z / z.norm() for z in (h0, m0)
+    )
+    u, v = (z / z.norm(dim=-1, keepdim=True) for z in codes)
+    return u, v

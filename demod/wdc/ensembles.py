@@ -1,0 +1,68 @@
+"""Networks that are only approximately Gaussian: weights of the same variance 1/n_i from other laws.
+
+The paper's remark is that "in essence" approximately Gaussian matrices suffice. Here are four: uniform entries,
+random signs, Student's t with five degrees of freedom (no finite fifth moment), and orthonormal columns, WᵀW = I,
+whose entries depend on each other. No row is truncated.
+"""
+
+from collections.abc import Callable, Sequence
+from itertools import pairwise
+
+import torch
+from torch import Tensor
+
+from demod.generators import ReLUGenerator
+
+
+def _uniform(rng: torch.Generator, *shape: int) -> Tensor:
+    return 3**0.5 * (2 * torch.rand(*shape, generator=rng, dtype=torch.float64) - 1)
+
+
+def _signs(rng: torch.Generator, *shape: int) -> Tensor:
+    return 2 * torch.randint(2, shape, generator=rng).double() - 1
+
+
+def _student(rng: torch.Generator, *shape: int) -> Tensor:
+    chi2 = sum(torch.randn(*shape, generator=rng, dtype=torch.float64).square() for _ in range(5))
+    return torch.randn(*shape, generator=rng, dtype=torch.float64) / (chi2 / 3).sqrt()  # the variance of t₅ is 5/3
+
+
+def _orthogonal(rng: torch.Generator, *shape: int) -> Tensor:
+    return shape[-2] ** 0.5 * torch.linalg.qr(torch.randn(*shape, generator=rng, dtype=torch.float64)).Q
+
+
+ENSEMBLES: dict[str, Callable[..., Tensor]] = {
+    "uniform": _uniform,
+    "rademacher": _signs,
+    "student": _student,
+    "orthogonal": _orthogonal,
+}
+
+
+def draw_network(
+    ensemble: str, widths: Sequence[int], rng: torch.Generator, *, batch: tuple[int, ...] = ()
+) -> ReLUGenerator:
+    """Draw a network whose weights have mean 0 and variance 1/n_i, from one of ENSEMBLES; its α is 1, as nothing is cut.
+
+    Parameters
+    ----------
+    ensemble : str
+        "uniform", "rademacher", "student" or "orthogonal".
+    widths : sequence of int
+        (n, n_1, …, ℓ), ascending for "orthogonal".
+    rng : torch.Generator
+        On the CPU.
+    batch : tuple of int
+        Shape N of a batch of independent networks.
+
+    Raises
+    ------
+    ValueError
+        If the ensemble has another name, or widths do not ascend where columns are to be orthogonal.
+    """
+    if ensemble not in ENSEMBLES:
+        raise ValueError(f"ensemble is {ensemble!r}, but it must be one of {', '.join(ENSEMBLES)}.")
+    if ensemble == "orthogonal" and any(rows < columns for columns, rows in pairwise(widths)):
+        raise ValueError(f"widths is {tuple(widths)}, but orthogonal columns need n ≤ n_1 ≤ … ≤ l.")
+    draw = ENSEMBLES[ensemble]
+    return ReLUGenerator([draw(rng, *batch, rows, columns) / rows**0.5 for columns, rows in pairwise(widths)], alpha=1.0)

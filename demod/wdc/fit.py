@@ -1,0 +1,75 @@
+"""The α that fits a matrix best: the minimiser over α of the constant of the WDC.
+
+For each pair of codes the residual ‖A - α Q‖ of (5) is convex in α, so its supremum ε(α) over all pairs is convex as
+well. Cutting planes find the minimum: the maximum over the pairs met so far lies below ε, its minimiser is the next
+α, and the pair that is the worst there joins them. ε(0) ≤ ‖W‖² and ε(α) ≥ α/2 - ‖W‖² confine α to [0, 4‖W‖²].
+"""
+
+from dataclasses import dataclass
+
+import torch
+from scipy.optimize import minimize_scalar
+from torch import Tensor
+
+from demod.expectation import expected_gram
+from demod.wdc.exact import exact_wdc
+from demod.wdc.residuals import WDCBound, check_matrix, spectral_norm, wdc_matrix
+from demod.wdc.search import estimate_wdc
+
+
+@dataclass(frozen=True)
+class AlphaFit:
+    """The best-fitting α.
+
+    alpha : the minimiser; it may exceed 1, as the scale of a matrix is arbitrary
+    bound : the residual there and its pair; for two columns the supremum, else a lower bound on it
+    floor : no α has a smaller constant than this, as the pairs met show
+    """
+
+    alpha: float
+    bound: WDCBound
+    floor: float
+
+
+def fit_alpha(W: Tensor, rng: torch.Generator, *, tolerance: float = 1e-3, searches: int = 20) -> AlphaFit:
+    """Return the α with the smallest constant of the WDC: exactly for two columns, by the search for more.
+
+    Parameters
+    ----------
+    W : Tensor
+        Shape (ℓ, n).
+    rng : torch.Generator
+        On the CPU; for the search, unused for two columns.
+    tolerance : float
+        Stop when the worst pair at the new α is at most so much, relatively, above what the earlier pairs show.
+    searches : int
+        At most so many cutting planes.
+
+    Raises
+    ------
+    ValueError
+        If W is not a matrix, or zero: then α = 0 fits.
+    """
+    check_matrix("W", W)
+    largest = torch.linalg.matrix_norm(W, 2).square().item()
+    if not largest:
+        raise ValueError("W is zero, so α = 0 fits; give a matrix with a nonzero row.")
+    alpha, best = 1.0, None
+    x, y = W.new_zeros(2, 0, W.shape[-1])
+    for _ in range(searches):
+        worst = exact_wdc(W, alpha) if W.shape[-1] == 2 else estimate_wdc(W, rng, alpha=alpha)
+        x, y = torch.cat([x, worst.x[None]]), torch.cat([y, worst.y[None]])
+        A, Q = wdc_matrix(W, x, y, 0.0), expected_gram(x, y)
+        values = spectral_norm(A - alpha * Q)
+        k = values.argmax()  # an earlier pair, where the search missed the worst one
+        if best is None or values[k] < best[1].value:
+            best = alpha, WDCBound(values[k].item(), x[k], y[k])
+        floor = minimize_scalar(_maximum, None, (0, 4 * largest), (A, Q), "bounded", options={"xatol": 1e-9})
+        if best[1].value <= (1 + tolerance) * floor.fun:
+            break
+        alpha = float(floor.x)
+    return AlphaFit(*best, float(floor.fun))
+
+
+def _maximum(alpha: float, A: Tensor, Q: Tensor) -> float:
+    return spectral_norm(A - alpha * Q).max().item()
