@@ -24,13 +24,14 @@ from IPython.display import HTML, Image, Markdown, display
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from demod.artifacts import atomic_path, read_json, save_arrays, write_json
+from demod.artifacts import atomic_path, read_json, save_arrays, sha256, write_json
 from demod.claims import LEDGER, Claim, Judgement, Measured, judge
 
 PROFILES = ("quick", "full")
 DEVICES = ("auto", "cpu", "cuda")
 DPI = 200
 GLUE = "application/papermill.record/"  # the prefix under which MyST-NB looks for glued values
+FACE = ("book", "figures", "cli.py", "chapter.py")  # what shows results and does not make them
 WEIGHTS = Path(__file__).parent / "weights"
 
 
@@ -162,6 +163,15 @@ class Chapter:
         self.claims[name] = judgement.record
         self._write_record()
         display(Markdown(_box(LEDGER[name], judgement)))
+
+    def store(self) -> Path:
+        """Return the folder where cells of sweeps are kept between runs of the chapter; other code has another folder.
+
+        It lies in $DEMOD_SWEEPS/<slug>, which the build sets, or under _build/sweeps of the current folder.
+        """
+        package = Path(__file__).parent
+        code = [sha256(path) for path in sorted(package.rglob("*.py")) if path.relative_to(package).parts[0] not in FACE]
+        return _folder("DEMOD_SWEEPS", "sweeps") / self.slug / sha256("".join(code).encode())[:12]
 
     def _lap(self) -> float:
         """Return the seconds since the chapter began, or since its previous figure."""

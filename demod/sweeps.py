@@ -113,7 +113,8 @@ def recover_cell(cell: Cell, rng: torch.Generator) -> Result:
     Returns
     -------
     dict
-        error, the outer-product error, residual, ‖w ⊙ x - y‖/‖y‖, and iterations: shape (trials,) each.
+        error, the outer-product error, residual, ‖w ⊙ x - y‖/‖y‖, and iterations: shape (trials,) each. Where y0 is zero,
+        because a narrow network switches off, the error is 1.
     """
     cell = dict(cell)
     n, p, ell, trials = (cell.pop(name) for name in ("n", "p", "ell", "trials"))
@@ -129,9 +130,10 @@ def recover_cell(cell: Cell, rng: torch.Generator) -> Result:
         y = G1(h0) * G2(m0)
         e = torch.randn(y.shape, generator=rng, dtype=torch.float64)
         y = y + noise * y.norm(dim=-1, keepdim=True) / e.norm(dim=-1, keepdim=True) * e
-        solution = descend(G1, G2, y.expand(-1, starts, -1), rng=rng, **cell)
-        residual = (solution.signal * solution.modulator - y).norm(dim=-1) / y.norm(dim=-1)
-        error = outer_product_error(solution.h, solution.m, h0, m0)
+        dead = (y == 0).all(-1, keepdim=True)  # narrow networks may switch off; any other y will do, as nothing is recovered
+        solution = descend(G1, G2, (y + dead).expand(-1, starts, -1), rng=rng, **cell)
+        residual = (solution.signal * solution.modulator - y).norm(dim=-1) / (y + dead).norm(dim=-1)
+        error = torch.where(dead[..., 0], 1.0, outer_product_error(solution.h, solution.m, h0, m0))
         best = residual.argmin(-1, keepdim=True)
         found = {"error": error, "residual": residual, "iterations": solution.iterations}
         parts.append({name: values.gather(-1, best)[:, 0] for name, values in found.items()})

@@ -129,6 +129,13 @@ def test_several_starts_return_the_one_with_the_least_residual():
     assert (many["error"] <= SUCCESS).sum() > (one["error"] <= SUCCESS).sum()
 
 
+def test_a_network_that_switches_off_is_a_failure():
+    cell = {"n": 2, "p": 2, "inner1": [1], "inner2": [1], "ell": 50, "trials": 30, "iterations": 1}
+    result = recover_cell(cell, torch.Generator().manual_seed(3))
+    assert (result["error"] == 1).sum() > 10  # half of the single units are off, for each network
+    assert result["residual"].isfinite().all()
+
+
 # Fits
 
 

@@ -58,19 +58,20 @@ def execute(chapter: Chapter, layout: Layout, threads: int, processes: list[subp
     run = fresh_folder(layout.products / "running" / chapter.slug)
     (run / "figures" / chapter.slug).mkdir(parents=True)
     start = time.monotonic()
-    status = _papermill(chapter, run, threads, processes)
+    status = _papermill(chapter, run, layout, threads, processes)
     seconds = round(time.monotonic() - start, 1)
     _refuse_unless_sound(chapter, layout, run, status)
     _accept(chapter, layout, run, seconds)
 
 
-def _papermill(chapter: Chapter, run: Path, threads: int, processes: list[subprocess.Popen]) -> int:
+def _papermill(chapter: Chapter, run: Path, layout: Layout, threads: int, processes: list[subprocess.Popen]) -> int:
     """Execute the notebook into `run`; return papermill's exit status."""
     settings = [word for name, value in chapter.parameters.items() for word in ("-p", name, str(value))]
     command = [sys.executable, "-m", "papermill", str(chapter.notebook), str(run / "notebook.ipynb"), *settings]
     command += ["--kernel", "python3", "--cwd", str(chapter.notebook.parent), "--no-progress-bar"]
     environment = os.environ | {name: str(threads) for name in THREADS}
     environment |= {"DEMOD_FIGURES": str(run / "figures"), "DEMOD_NUMBERS": str(run / "numbers"), "DEMOD_PLOTLY": PLOTLY}
+    environment |= {"DEMOD_SWEEPS": str(layout.sweeps)}  # cells outlive a run that is cut off
     environment |= {"JUPYTER_PREFER_ENV_PATH": "1", "PYDEVD_DISABLE_FILE_VALIDATION": "1"}
     with (run / "papermill.log").open("wb") as log:
         process = subprocess.Popen(command, env=environment, stdout=log, stderr=subprocess.STDOUT)

@@ -45,6 +45,11 @@ class Layout:
         return self.products / "numbers"
 
     @property
+    def sweeps(self) -> Path:
+        """One folder a chapter: the finished cells of its sweeps."""
+        return self.products / "sweeps"
+
+    @property
     def stage(self) -> Path:
         """What jupyter-book reads."""
         return self.products / "stage"
