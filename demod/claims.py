@@ -4,8 +4,8 @@ r"""The ledger: every claim of the paper that is tested, what counts as reproduc
 
 A claim has an id (a letter for its group, a number), its place in the paper, the statement, and one criterion or more.
 A criterion asks that a measured number lie between two bounds, both included; without bounds the paper gives no number,
-and the value is reported as it is. All bounds were fixed before anything was measured. Texts are Markdown with $TeX$ and
-hold no vertical bar, which ends a cell of a table: norms are \lVert x \rVert.
+and the value is reported as it is. The bounds were fixed before the chapters ran, some with the help of pilots. Texts are
+Markdown with $TeX$ and hold no vertical bar, which ends a cell of a table: norms are \lVert x \rVert.
 """
 
 from collections.abc import Mapping

@@ -32,7 +32,7 @@ def plot_reach(rows: np.ndarray, sampled: np.ndarray, searched: np.ndarray) -> F
     ax.set(xlabel=r"rows $\ell$", ylabel="share of the exact constant", xscale="log", ylim=(None, 1.03))
     ax.set_xticks(np.unique(rows), [str(count) for count in np.unique(rows)])
     ax.minorticks_off()
-    ax.legend(frameon=False, loc="lower left")
+    fig.legend(*ax.get_legend_handles_labels(), loc="outside lower center", ncols=2, frameon=False)
     return fig
 
 
@@ -46,7 +46,8 @@ def plot_brackets(series: dict[str, tuple[np.ndarray, np.ndarray, np.ndarray]]) 
         ax.plot(ticks, low, "^", color=GREEN, markersize=9, label="lower bound")
         ax.set(xlabel=label, ylabel=r"constant $\epsilon$", yscale="log", xlim=(-0.5, len(position) - 0.5))
         ax.set_xticks(ticks, [f"{value:g}" for value in position])
-        ax.set_yticks([0.2, 0.5, 1, 2], ["0.2", "0.5", "1", "2"])
+        ax.set_yticks([0.1, 0.2, 0.5, 1, 2, 5], ["0.1", "0.2", "0.5", "1", "2", "5"])
+        ax.set_ylim(0.8 * min(low), 1.25 * max(high))
         ax.minorticks_off()
     axes[0, 0].legend(frameon=False)
     return fig

@@ -71,7 +71,7 @@ def estimate_joint_wdc(
     alpha : float
         α = α₁α₂, the multiple of the expectation.
     starts : int
-        Random quadruples to start from, for each equation; half of them have h = x and m = y.
+        Quadruples to start from, for each equation, each the best of 32 random ones; half of them have h = x and m = y.
     circles, rounds : int
         As in `estimate_wdc`, with moves of all four codes.
 
@@ -92,9 +92,12 @@ def _climb(
     B: Tensor, C: Tensor, rng: torch.Generator, *, alpha: float, starts: int, circles: int, rounds: int
 ) -> tuple[float, tuple[Tensor, ...]]:
     """Return the largest value of (6) that the search meets, with (h, x, m, y)."""
-    h, x = random_codes(B, rng, 2, starts)
-    m, y = random_codes(C, rng, 2, starts)
-    x[::2], y[::2] = h[::2], m[::2]
+
+    def draw() -> tuple[Tensor, ...]:
+        h, x = random_codes(B, rng, 2, starts)
+        m, y = random_codes(C, rng, 2, starts)
+        x[::2], y[::2] = h[::2], m[::2]
+        return h, x, m, y
 
     def move(k: int, codes: tuple[Tensor, ...], u: Tensor, sigma: Tensor) -> Tensor:
         h, x, m, y = codes
@@ -105,7 +108,7 @@ def _climb(
         form = ((expected_gram(h, x) @ u[..., None]).squeeze(-1) * u).sum(-1)
         return _move_weight(C, codes[k], codes[5 - k], weights, sigma, alpha * form, circles, rng)
 
-    return climb((h, x, m, y), lambda h, x, m, y: joint_matrix(B, C, h, x, m, y, alpha), move, rounds)
+    return climb(draw, lambda h, x, m, y: joint_matrix(B, C, h, x, m, y, alpha), move, rounds)
 
 
 def _move_weight(

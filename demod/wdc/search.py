@@ -25,6 +25,7 @@ from torch import Tensor
 from demod.wdc.residuals import BLOCK, WDCBound, active_rows, check_matrix, wdc_matrix
 
 INSIDE = 1e-9  # radians: how far beyond a switch a code is put
+SCREENED = 32  # a start is the best of so many random ones: one costs less than a tenth of a circle
 MERGE = 1e-12  # radians: between switches closer than this no code is put
 
 
@@ -50,7 +51,7 @@ def estimate_wdc(
     alpha : float
         α, the multiple of Q.
     starts : int
-        Random pairs to start from; half of them have x = y.
+        Pairs to start from, each the best of 32 random ones; half of them have x = y.
     circles : int
         Great circles through a code at each move.
     rounds : int
@@ -63,36 +64,41 @@ def estimate_wdc(
     """
     check_matrix("W", W)
     check_counts(starts=starts, circles=circles, rounds=rounds)
-    x, y = random_codes(W, rng, 2, starts)
-    y[::2] = x[::2]
+
+    def draw() -> tuple[Tensor, ...]:
+        x, y = random_codes(W, rng, 2, starts)
+        y[::2] = x[::2]
+        return x, y
 
     def move(k: int, codes: tuple[Tensor, ...], u: Tensor, sigma: Tensor) -> Tensor:
         moving, fixed = codes[k], codes[1 - k]
         return move_mask(W, moving, fixed, active_rows(W, fixed), u, sigma, alpha, circles, rng)
 
-    value, (x, y) = climb((x, y), lambda x, y: wdc_matrix(W, x, y, alpha), move, rounds)
+    value, (x, y) = climb(draw, lambda x, y: wdc_matrix(W, x, y, alpha), move, rounds)
     return WDCBound(value, x, y)
 
 
 def climb(
-    codes: tuple[Tensor, ...],
+    draw: Callable[[], tuple[Tensor, ...]],
     matrix: Callable[..., Tensor],
     move: Callable[[int, tuple[Tensor, ...], Tensor, Tensor], Tensor],
     rounds: int,
 ) -> tuple[float, tuple[Tensor, ...]]:
     """Return the largest spectral norm of matrix(*codes) that was met, and the codes there.
 
-    codes are (S, n) each, one row per start; matrix(*codes) is (S, N, N); move(k, codes, u, σ) proposes another k-th
-    code for the leading eigenvectors u (S, N) and the signs σ (S,) of the eigenvalues.
+    draw() returns random codes, (S, n) each, one row per start; matrix(*codes) is (S, N, N); move(k, codes, u, σ) proposes
+    another k-th code for the leading eigenvectors u (S, N) and the signs σ (S,) of the eigenvalues.
     """
-    state = (*leading(matrix(*codes)), *codes)
+    state = _evaluated(matrix, draw())
+    for _ in range(SCREENED - 1):
+        state = _better(state, _evaluated(matrix, draw()))
     while True:
         starts = len(state[0])
         for _ in range(rounds if starts > 1 else 4 * rounds):
-            for k in range(len(codes)):
+            for k in range(len(state) - 3):
                 _, u, sigma, *codes = state
                 moved = (*codes[:k], move(k, tuple(codes), u, sigma), *codes[k + 1 :])
-                state = _better(state, (*leading(matrix(*moved)), *moved))
+                state = _better(state, _evaluated(matrix, moved))
         if starts == 1:
             return state[0].item(), tuple(z[0] for z in state[3:])
         best = state[0].topk(starts // 2).indices
@@ -199,6 +205,11 @@ def leading(E: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     last = eigenvalues[:, -1] >= -eigenvalues[:, 0]
     value = torch.where(last, eigenvalues[:, -1], -eigenvalues[:, 0])
     return value, torch.where(last[:, None], vectors[..., -1], vectors[..., 0]), torch.where(last, 1.0, -1.0).to(E)
+
+
+def _evaluated(matrix: Callable[..., Tensor], codes: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+    """Return (value, u, σ, *codes) for the matrices of the codes."""
+    return *leading(matrix(*codes)), *codes
 
 
 def _better(old: tuple[Tensor, ...], new: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
