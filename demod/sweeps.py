@@ -27,7 +27,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from demod.artifacts import load_tensors, save_tensors
-from demod.descent import descend, outer_product_error
+from demod.descent import THETA, code_scale, default_step_size, descend, outer_product_error
 from demod.generators import ReLUGenerator
 
 Cell = Mapping[str, Any]
@@ -106,7 +106,8 @@ def recover_cell(cell: Cell, rng: torch.Generator) -> Result:
     ----------
     cell : mapping
         n, p, ell, trials; optionally inner1 and inner2, the inner widths, [10 n] and [10 p] by default; noise, the ratio
-        ‖noise‖/‖y0‖ of Gaussian noise, 0; starts, 1, the best of which by residual counts; and settings of `descend`.
+        ‖noise‖/‖y0‖ of Gaussian noise, 0; starts, 1, the best of which by residual counts; theta, the step size in units of
+        2^{d+s} ℓ/(α Ĥ0); start_norm, that of the starting codes in units of √Ĥ0, 1; and settings of `descend`.
     rng : torch.Generator
         On the CPU.
 
@@ -120,6 +121,7 @@ def recover_cell(cell: Cell, rng: torch.Generator) -> Result:
     n, p, ell, trials = (cell.pop(name) for name in ("n", "p", "ell", "trials"))
     inner1, inner2 = cell.pop("inner1", [10 * n]), cell.pop("inner2", [10 * p])
     noise, starts = cell.pop("noise", 0.0), cell.pop("starts", 1)
+    theta, start_norm = cell.pop("theta", THETA), cell.pop("start_norm", 1.0)
     parts = []
     for done in range(0, trials, TOGETHER):
         count = min(TOGETHER, trials - done)
@@ -131,7 +133,12 @@ def recover_cell(cell: Cell, rng: torch.Generator) -> Result:
         e = torch.randn(y.shape, generator=rng, dtype=torch.float64)
         y = y + noise * y.norm(dim=-1, keepdim=True) / e.norm(dim=-1, keepdim=True) * e
         dead = (y == 0).all(-1, keepdim=True)  # narrow networks may switch off; any other y will do, as nothing is recovered
-        solution = descend(G1, G2, (y + dead).expand(-1, starts, -1), rng=rng, **cell)
+        z = (y + dead).expand(-1, starts, -1)
+        codes = torch.randn(2, count, starts, max(n, p), generator=rng, dtype=torch.float64)
+        norm = start_norm * code_scale(G1, G2, z).sqrt()[..., None]
+        h, m = (norm * torch.nn.functional.normalize(code[..., :k], dim=-1) for code, k in zip(codes, (n, p), strict=True))
+        eta = theta / THETA * default_step_size(G1, G2, z)
+        solution = descend(G1, G2, z, h=h, m=m, step_size=eta, **cell)
         residual = (solution.signal * solution.modulator - y).norm(dim=-1) / (y + dead).norm(dim=-1)
         error = torch.where(dead[..., 0], 1.0, outer_product_error(solution.h, solution.m, h0, m0))
         best = residual.argmin(-1, keepdim=True)

@@ -3,6 +3,7 @@ from math import pi
 import pytest
 import torch
 
+from demod.descent import default_step_size, descend
 from demod.generators import ReLUGenerator
 from demod.landscape import (
     QUADRANTS,
@@ -10,6 +11,7 @@ from demod.landscape import (
     directions_off_K,
     expected_branches,
     hessian,
+    linear_rate,
     objective_grid,
     over_networks,
     radius,
@@ -287,3 +289,51 @@ def test_networks_drawn_again_give_the_standard_error_of_a_mean(surveyed_network
     assert value == pytest.approx(shares.mean().item())
     expected = shares.std(correction=0) / 6**0.5  # the standard error of 4000 resamples is 1.1 %
     torch.testing.assert_close(again.std(), expected, rtol=0.05, atol=0)
+
+
+# The linear rate of Algorithm 1
+
+
+@pytest.fixture
+def minimiser(rng):
+    """Two networks, a balanced minimiser, y, and a step size."""
+    G1, G2 = (ReLUGenerator.gaussian((n, 60, 400), rng) for n in (3, 4))
+    h, m = (torch.nn.functional.normalize(torch.randn(n, generator=rng, dtype=torch.float64), dim=-1) for n in (3, 4))
+    y = G1(h) * G2(m)
+    return G1, G2, h, m, y, default_step_size(G1, G2, y)
+
+
+def test_the_linear_rate_is_the_spectral_radius_of_the_jacobian_of_an_iteration(minimiser):
+    G1, G2, h, m, y, eta = minimiser
+    shifts = 1e-6 * torch.eye(7, dtype=torch.float64)  # small enough that no unit switches
+    moved = []
+    for sign in (1, -1):
+        start = {"h": h + sign * shifts[:, :3], "m": m + sign * shifts[:, 3:]}
+        run = descend(G1, G2, y.expand(7, -1), step_size=eta.item(), iterations=1, reflect_every=0, tolerance=0, **start)
+        moved.append(torch.cat([run.h, run.m], -1))
+    jacobian = (moved[0] - moved[1]) / 2e-6
+    spectral_radius = torch.linalg.eigvals(jacobian).abs().max()
+    torch.testing.assert_close(linear_rate(G1, G2, h, m, y, eta), spectral_radius, rtol=1e-5, atol=0)  # of the quotients
+
+
+def test_algorithm_1_converges_at_the_linear_rate(minimiser, rng):
+    G1, G2, h, m, y, eta = minimiser
+    run = descend(G1, G2, y, iterations=2000, tolerance=1e-11, rng=rng)
+    residuals = (2 * run.objective[: run.iterations + 1]).sqrt() / y.norm()
+    late = residuals[residuals < 1e-7]
+    measured = (late[-1] / late[0]) ** (1 / (len(late) - 1))
+    assert measured.log().item() == pytest.approx(linear_rate(G1, G2, h, m, y, eta).log().item(), rel=0.05)
+
+
+def test_the_rate_of_very_wide_networks_is_one_minus_theta(rng):
+    G1, G2 = (ReLUGenerator.gaussian((3, 2_000, 10_000), rng) for _ in range(2))
+    h, m = (torch.nn.functional.normalize(torch.randn(3, generator=rng, dtype=torch.float64), dim=-1) for _ in range(2))
+    y = G1(h) * G2(m)
+    rate = linear_rate(G1, G2, h, m, y, default_step_size(G1, G2, y))
+    assert rate.item() == pytest.approx(0.75, abs=0.04)  # several times 1/sqrt(2000)
+
+
+def test_a_minimiser_that_is_not_balanced_is_refused(minimiser):
+    G1, G2, h, m, y, eta = minimiser
+    with pytest.raises(ValueError, match="the norms of h and m differ; give a balanced minimiser"):
+        linear_rate(G1, G2, 2 * h, m / 2, y, eta)

@@ -1,7 +1,7 @@
 """The landscape of (2): `grids` of f and its branches, its `pieces` and kinks, and `surveys` of where descents end."""
 
 from demod.landscape.grids import QUADRANTS, Branches, branches, expected_branches, objective_grid, valley_grid
-from demod.landscape.pieces import Slopes, directions_off_K, hessian, slopes_down
+from demod.landscape.pieces import Slopes, directions_off_K, hessian, linear_rate, slopes_down
 from demod.landscape.surveys import (
     Endpoints,
     over_networks,
@@ -22,6 +22,7 @@ __all__ = [
     "directions_off_K",
     "expected_branches",
     "hessian",
+    "linear_rate",
     "objective_grid",
     "over_networks",
     "polish",

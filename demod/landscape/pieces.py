@@ -56,6 +56,42 @@ def hessian(G1: ReLUGenerator, G2: ReLUGenerator, h: Tensor, m: Tensor, y: Tenso
     return torch.cat([torch.cat([over_h, across], -1), torch.cat([across.mT, over_m], -1)], -2)
 
 
+def linear_rate(G1: ReLUGenerator, G2: ReLUGenerator, h: Tensor, m: Tensor, y: Tensor, step_size: Tensor) -> Tensor:
+    """Return the factor by which an iteration of Algorithm 1 shrinks small deviations from a minimiser (h, m), shape (*B,).
+
+    With the blocks A, B, C of the Hessian at (h, m), line 4 maps a deviation (a, b) to
+
+        a′ = a - η (A a + B b),        b′ = b - η (Bᵀ a′ + C b),
+
+    and line 5 removes its component along (h, -m), the direction of the hyperbola. The factor is the spectral radius of the
+    product; the residual shrinks by it, f by its square.
+
+    Parameters
+    ----------
+    G1, G2 : ReLUGenerator
+        Onto R^ℓ.
+    h, m, y : Tensor
+        A minimiser with ‖h‖ = ‖m‖, and y = G1(h) ⊙ G2(m): shapes (*B, n), (*B, p), (*B, ℓ).
+    step_size : Tensor
+        η, shape (*B,).
+
+    Raises
+    ------
+    ValueError
+        If ‖h‖ and ‖m‖ differ: line 5 would move the codes.
+    """
+    if not torch.allclose(h.norm(dim=-1), m.norm(dim=-1)):
+        raise ValueError("the norms of h and m differ; give a balanced minimiser: h / c and c m with c = √(‖h‖/‖m‖).")
+    n, H, eta = h.shape[-1], hessian(G1, G2, h, m, y), step_size[..., None, None]
+    eye = torch.eye(H.shape[-1], dtype=H.dtype, device=H.device)
+    first, second = eye.expand_as(H).clone(), eye.expand_as(H).clone()
+    first[..., :n, :] -= eta * H[..., :n, :]
+    second[..., n:, :] -= eta * H[..., n:, :]
+    along = torch.cat([h, -m], -1)[..., None]
+    across = eye - along @ along.mT / along.square().sum(-2, keepdim=True)
+    return torch.linalg.eigvals(across @ second @ first).abs().amax(-1)
+
+
 def slopes_down(G1: ReLUGenerator, G2: ReLUGenerator, h: Tensor, m: Tensor, y: Tensor, w: Tensor) -> Slopes:
     """Return the slopes of f along the paper's directions -g₁ and -g₂, where w, (*B, n + p), is its w in (4).
 
