@@ -45,7 +45,9 @@ def plot_step_sizes(theta: np.ndarray, predicted: np.ndarray, iterations: np.nda
         ax.set_xticks(theta, [f"{value:g}" for value in theta])
         ax.minorticks_off()
     left.axhline(1, color=BLACK, linestyle=":", linewidth=1)
-    left.set_ylabel("predicted rate")
+    left.set(ylabel="predicted rate", ylim=(0.7, 1.3))
     right.set_ylabel(r"iterations to $10^{-6}$")
     right.set_yscale("log")
+    right.set_yticks([50, 100, 200, 400], ["50", "100", "200", "400"])
+    right.minorticks_off()
     return fig
