@@ -145,8 +145,8 @@ def polish(
     """Follow f downhill to a local minimiser inside a piece or on a kink.
 
     Newton's method, damped so that f never rises, moves within the walls the point stands on, at first none. Where it
-    stops short of a zero gradient, a wall is in its way, and the point is put on the nearest. Where the gradient along the
-    walls is zero but f falls across them, the point leaves them on the lower side.
+    stops short of a zero gradient, the wall next on the way downhill is what stops it, and the point is put on that wall.
+    Where the gradient along the walls is zero but f falls across them, the point leaves them on the lower side.
 
     Parameters
     ----------
