@@ -6,6 +6,8 @@ it met. The floor is the time of the matrix products that so many Gram matrices 
     python benchmarks/wdc.py --rows 3200 --columns 20
 """
 
+import os
+import platform
 import time
 from typing import Annotated
 
@@ -53,7 +55,7 @@ def main(
 ) -> None:
     """Time the search, random sampling and the exact method, and print the tables."""
     rng, console = torch.Generator().manual_seed(2019), Console()
-    console.print(f"float64, {torch.get_num_threads()} threads, {torch.__config__.show().splitlines()[1].strip(' -')}")
+    console.print(f"{platform.platform()}, {os.cpu_count()} cores, float64, {torch.get_num_threads()} threads")
     table = Table(
         "matrix", "search", "s", "random pairs", "count", "s", "products alone, s", title=f"l = {rows}, n = {columns}"
     )

@@ -237,6 +237,22 @@ def test_the_search_beats_twenty_thousand_random_pairs_on_nine_of_ten_matrices(r
     assert won >= 9
 
 
+@pytest.mark.parametrize("rows", [1, 2, 9])
+def test_for_one_column_the_search_compares_the_four_pairs_of_signs(rows, rng):
+    W = gaussian(rows, 1, rng)
+    signs = torch.tensor([[1.0], [-1.0]], dtype=W.dtype)
+    assert estimate_wdc(W, rng, starts=4).value == pytest.approx(wdc_residual(W, signs[:, None], signs).max().item())
+
+
+def test_the_search_ignores_zero_rows_and_finds_the_same_with_the_same_stream(rng):
+    W = gaussian(30, 3, rng)
+    padded = torch.cat([W, torch.zeros(20, 3, dtype=W.dtype)])
+    found = [estimate_wdc(V, torch.Generator().manual_seed(3), starts=8) for V in (W, W, padded)]
+    assert found[0].value == found[1].value
+    assert torch.equal(found[0].x, found[1].x)
+    assert found[2].value == pytest.approx(found[0].value, rel=0.05)  # rounding may lead the search elsewhere
+
+
 def test_the_joint_search_returns_a_witness_better_than_random_quadruples(rng):
     B, C = gaussian(150, 6, rng), gaussian(150, 5, rng)
     found = estimate_joint_wdc(B, C, rng, alpha=0.9, starts=16, rounds=8)
