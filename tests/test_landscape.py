@@ -248,6 +248,12 @@ def test_at_kinks_difference_quotients_agree_with_the_slope_and_not_with_the_squ
     assert ((found.exact + found.square).abs() > 0.01 * found.square).double().mean() > 0.2
 
 
+def test_stationary_points_have_no_slopes(rng):
+    G1, G2, h0, m0 = draw_problem(rng)
+    with pytest.raises(ValueError, match="g1 or g2 is zero at some point"):
+        slopes_down(G1, G2, h0, m0, G1(h0) * G2(m0), torch.ones(5, dtype=torch.float64))
+
+
 def test_directions_off_K_are_random_or_lead_backwards(rng):
     _, _, h0, m0 = draw_problem(rng)
     for directions, z0 in zip(directions_off_K(h0, m0, 400, rng), (h0, m0), strict=True):

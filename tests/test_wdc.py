@@ -1,4 +1,4 @@
-from math import pi, sin
+from math import exp, log, pi, sin
 
 import pytest
 import torch
@@ -14,8 +14,10 @@ from demod.wdc import (
     joint_wdc_residual,
     wdc_residual,
 )
+from demod.wdc.ensembles import ENSEMBLES, draw_network
 from demod.wdc.joint import _move_weight
 from demod.wdc.search import directions, move_mask, quadratic_form
+from demod.wdc.theorem import guaranteed_probability, required_epsilon
 
 
 def gaussian(rows, columns, rng):
@@ -219,7 +221,7 @@ def test_the_search_reaches_99_percent_of_the_exact_constant_on_48_of_50_matrice
     reached = 0
     for _ in range(50):
         W = gaussian(int(torch.randint(2, 60, (1,), generator=rng)), 2, rng)
-        found, exact = estimate_wdc(W, rng, starts=32), exact_wdc(W)
+        found, exact = estimate_wdc(W, rng, starts=32, rounds=6), exact_wdc(W)
         assert found.value <= exact.value + 1e-12
         reached += found.value >= 0.99 * exact.value
     assert reached >= 48
@@ -233,6 +235,22 @@ def test_the_search_beats_twenty_thousand_random_pairs_on_nine_of_ten_matrices(r
         assert wdc_residual(W, found.x, found.y).item() == pytest.approx(found.value, rel=1e-12)
         won += found.value > wdc_residual(W, *unit(2, 20_000, 10, rng=rng)).max()
     assert won >= 9
+
+
+@pytest.mark.parametrize("rows", [1, 2, 9])
+def test_for_one_column_the_search_compares_the_four_pairs_of_signs(rows, rng):
+    W = gaussian(rows, 1, rng)
+    signs = torch.tensor([[1.0], [-1.0]], dtype=W.dtype)
+    assert estimate_wdc(W, rng, starts=4).value == pytest.approx(wdc_residual(W, signs[:, None], signs).max().item())
+
+
+def test_the_search_ignores_zero_rows_and_finds_the_same_with_the_same_stream(rng):
+    W = gaussian(30, 3, rng)
+    padded = torch.cat([W, torch.zeros(20, 3, dtype=W.dtype)])
+    found = [estimate_wdc(V, torch.Generator().manual_seed(3), starts=8) for V in (W, W, padded)]
+    assert found[0].value == found[1].value
+    assert torch.equal(found[0].x, found[1].x)
+    assert found[2].value == pytest.approx(found[0].value, rel=0.05)  # rounding may lead the search elsewhere
 
 
 def test_the_joint_search_returns_a_witness_better_than_random_quadruples(rng):
@@ -316,6 +334,47 @@ def test_truncated_rows_have_the_constant_of_the_chi_squared_law(columns, rng):
     assert (energy.mean() - G.alpha).abs() <= 3 * energy.std() / 400_000**0.5
 
 
+# Other laws, and what Theorem 2 requires
+
+
+@pytest.mark.parametrize("ensemble", ENSEMBLES)
+def test_weights_of_every_law_have_mean_zero_and_variance_one_over_the_rows(ensemble, rng):
+    W = draw_network(ensemble, (40, 500), rng, batch=(50,)).weights[0]
+    assert W.shape == (50, 500, 40)
+    assert W.mean().abs() <= 4 * W.std() / W.numel() ** 0.5  # four standard errors
+    # the heaviest law is Student's, whose fourth moment is 9: the mean of 10⁶ squares is known to 0.3 %
+    assert (500 * W.square().mean()).item() == pytest.approx(1, abs=0.012)
+
+
+def test_each_law_is_what_its_name_says(rng):
+    draws = {ensemble: draw_network(ensemble, (40, 500), rng).weights[0] * 500**0.5 for ensemble in ENSEMBLES}
+    assert draws["uniform"].abs().max() <= 3**0.5
+    assert (draws["rademacher"].abs() - 1).abs().max() < 1e-12
+    assert draws["student"].abs().max() > 8  # a Gaussian sample of this size stays below 5
+    columns = draws["orthogonal"].T @ draws["orthogonal"] / 500
+    torch.testing.assert_close(columns, torch.eye(40, dtype=columns.dtype))
+
+
+def test_theorem_2_requires_less_than_a_millionth_of_a_millionth_at_depth_two():
+    assert required_epsilon(2, 2) == pytest.approx(1024.0**-4, rel=1e-12)
+    assert required_epsilon(2, 3) == required_epsilon(3, 2)
+    assert required_epsilon(3, 4, K1=2) * 2**4 == pytest.approx(required_epsilon(3, 4), rel=1e-12)
+    epsilon = required_epsilon(3, 4)
+    assert (3**7 * 4**2 + 3**2 * 4**7) * epsilon**0.25 == pytest.approx(1, rel=1e-12)
+
+
+def test_the_guaranteed_probability_is_the_sum_of_theorem_2():
+    expected = 1 - (20 * exp(-3) + 300 * exp(-20)) - (25 * exp(-4) + 300 * exp(-25))
+    expected -= exp(-300 / (20 * log(20) + 25 * log(25)))
+    assert guaranteed_probability((3, 20, 300), (4, 25, 300)) == pytest.approx(expected, rel=1e-12)
+
+
+def test_the_guaranteed_probability_falls_as_the_first_layer_widens():
+    bounds = [guaranteed_probability(w, w) for w in ((10, 10**k, 10 ** (k + 2)) for k in (3, 4, 5, 6))]
+    assert bounds == sorted(bounds, reverse=True)
+    assert bounds[-1] < 0
+
+
 # Input that does not fit
 
 
@@ -332,6 +391,11 @@ def test_truncated_rows_have_the_constant_of_the_chi_squared_law(columns, rng):
         (lambda W, rng: estimate_joint_wdc(W, W[1:], rng), "B has 9 rows and C 8"),
         (lambda W, rng: bound_wdc(W[:, :1], rng), "required are 2 columns"),
         (lambda W, rng: fit_alpha(0 * W, rng), "W is zero"),
+        (lambda W, rng: draw_network("cauchy", (3, 9), rng), "ensemble is 'cauchy'"),
+        (lambda W, rng: draw_network("orthogonal", (9, 3), rng), "orthogonal columns need"),
+        (lambda W, rng: required_epsilon(1, 2), "Theorem 2 requires"),
+        (lambda W, rng: guaranteed_probability((2, 9, 30), (2, 9, 40)), "the same l"),
+        (lambda W, rng: guaranteed_probability((2, 1, 30), (2, 1, 30)), "log 1 = 0"),
     ],
 )
 def test_input_that_does_not_fit_is_refused_with_a_reason(call, message, rng):

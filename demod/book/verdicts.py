@@ -53,7 +53,7 @@ def read_verdicts(folder: Path, chapters: list[str]) -> dict[str, Recorded]:
     """
     found: dict[str, Recorded] = {}
     for slug in chapters:
-        for name, record in read_json(folder / f"{slug}.json")["claims"].items():
+        for name, record in read_json(folder / f"{slug}.json").get("claims", {}).items():
             if name in found:
                 raise BuildError(f"The claim {name} is recorded by {found[name].chapter} and by {slug}; record it once.")
             found[name] = Recorded(slug, Verdict(record["verdict"]), record["criteria"])

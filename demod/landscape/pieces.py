@@ -14,9 +14,9 @@ import torch
 from torch import Tensor
 
 from demod.generators import ReLUGenerator
-from demod.objective import check_observation, directional_derivative, objective, one_sided_gradient
+from demod.objective import check_observation, directional_derivative, one_sided_gradient
 
-STEP = 1e-7  # of difference quotients, relative to ‖(h, m)‖
+STEP = 1e-7  # of difference quotients, relative to the norm of the code that moves
 
 
 @dataclass(frozen=True)
@@ -95,16 +95,24 @@ def linear_rate(G1: ReLUGenerator, G2: ReLUGenerator, h: Tensor, m: Tensor, y: T
 def slopes_down(G1: ReLUGenerator, G2: ReLUGenerator, h: Tensor, m: Tensor, y: Tensor, w: Tensor) -> Slopes:
     """Return the slopes of f along the paper's directions -g₁ and -g₂, where w, (*B, n + p), is its w in (4).
 
-    Other arguments as in `hessian`; neither g₁ nor g₂ may vanish.
+    Other arguments as in `hessian`.
+
+    Raises
+    ------
+    ValueError
+        If g₁ or g₂ vanishes somewhere: then it is no direction.
     """
     g1, g2 = one_sided_gradient(G1, G2, h, m, y, w)
     down = -torch.stack([torch.cat([g1, torch.zeros_like(g2)], -1), torch.cat([torch.zeros_like(g1), g2], -1)])
-    here, n = objective(G1, G2, h, m, y), h.shape[-1]
-    t = STEP * torch.cat([h, m], -1).norm(dim=-1) / down.norm(dim=-1)
-    whole, half = (
-        (objective(G1, G2, h + c[..., None] * down[..., :n], m + c[..., None] * down[..., n:], y) - here) / c
-        for c in (t, t / 2)
-    )
+    if not down.any(-1).all():
+        raise ValueError("g1 or g2 is zero at some point, so that no way down is given; leave stationary points out.")
+    n, here = h.shape[-1], G1(h) * G2(m)
+    t = STEP * torch.stack([h.norm(dim=-1), m.norm(dim=-1)]) / down.norm(dim=-1)
+    quotients = []
+    for step in (t[..., None], t[..., None] / 2):
+        change = G1(h + step * down[..., :n]) * G2(m + step * down[..., n:]) - here
+        quotients.append((change * (here - y + change / 2)).sum(-1) / step[..., 0])  # f there less f here, digits kept
+    whole, half = quotients
     return Slopes(directional_derivative(G1, G2, h, m, y, down), 2 * half - whole, down.square().sum(-1))
 
 

@@ -102,13 +102,16 @@ def survey_networks(
     iterations: int,
     device: torch.device | str | None = None,
 ) -> Endpoints:
-    """Survey pairs of fresh Gaussian networks of these widths, each with its own Gaussian codes; *B = (networks, starts)."""
+    """Survey pairs of fresh Gaussian networks of these widths, each with its own Gaussian codes; *B = (networks, starts).
+
+    The networks live on `device`; what is returned is on the CPU.
+    """
     ends = []
     for _ in range(networks):
         G1, G2 = (ReLUGenerator.gaussian(widths, rng, device=device) for _ in range(2))
         h0, m0 = torch.randn(2, widths[0], generator=rng, dtype=torch.float64).to(device)
         ends.append(survey(G1, G2, h0, m0, starts=starts, iterations=iterations, rng=rng))
-    return Endpoints(*(torch.stack([getattr(end, field.name) for end in ends]) for field in fields(Endpoints)))
+    return Endpoints(*(torch.stack([getattr(end, field.name) for end in ends]).cpu() for field in fields(Endpoints)))
 
 
 def spurious_share(ends: Endpoints) -> Tensor:
@@ -126,7 +129,7 @@ def over_networks(
 ) -> tuple[Tensor, Tensor]:
     """Return a statistic of the endpoints, and its values (resamples,) for networks drawn again with replacement."""
     count = len(ends.objective)
-    again = torch.randint(count, (resamples, count), generator=rng).to(ends.objective.device)
+    again = torch.randint(count, (resamples, count), generator=rng)
     return statistic(ends), torch.stack([statistic(ends.pick(networks)) for networks in again])
 
 
@@ -142,8 +145,8 @@ def polish(
     """Follow f downhill to a local minimiser inside a piece or on a kink.
 
     Newton's method, damped so that f never rises, moves within the walls the point stands on, at first none. Where it
-    stops short of a zero gradient, a wall is in its way, and the point is put on the nearest. Where the gradient along the
-    walls is zero but f falls across them, the point leaves them on the lower side.
+    stops short of a zero gradient, the wall next on the way downhill is what stops it, and the point is put on that wall.
+    Where the gradient along the walls is zero but f falls across them, the point leaves them on the lower side.
 
     Parameters
     ----------
