@@ -16,11 +16,14 @@ from demod.hyperbolas import curve_distances
 from demod.landscape.pieces import hessian
 from demod.objective import gradient, half_squared_norm, objective
 
-VANISHING = 1e-6  # what f, in units of its value on K, differs from 0 or 1 at most by where it counts as that
+VANISHING = 1e-6  # f, in units of its value on K, counts as 0 below this, and as 1 above 1 less this
 STATIONARY = 1e-9  # the scaled gradient at which a point is polished enough
-STEPS, ROUNDS = 30, 20  # Newton steps before walls are looked at, and how often that is done
-NEAR = 1e-4  # how near the wall is, relative to ‖z‖, at which a search counts as blocked
-PROBE, SIDES, ROUNDING = 1e-6, 16, 1e-14  # how far off a wall f is compared, relative to ‖z‖; where; beyond which error
+STEPS = 30  # of Newton's method, before walls are looked at
+ROUNDS = 20  # how often that is done
+NEAR = 1e-4  # how near the next wall must be, relative to ‖z‖, to be what stops a search
+PROBE = 1e-6  # how far off its walls a point looks for lower ones, relative to ‖z‖
+SIDES = 16  # in how many directions
+ROUNDING = 1e-14  # of f, in units of ‖y‖²
 
 
 @dataclass(frozen=True)
@@ -77,7 +80,7 @@ def survey(
     iterations : int
         Of Algorithm 1, before the polish.
     rng : torch.Generator
-        For the starts.
+        For the starts, and for `polish`.
     """
     y = (G1(h0) * G2(m0)).expand(starts, -1)
     step = default_step_size(G1, G2, y) / 2
