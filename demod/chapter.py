@@ -164,6 +164,19 @@ class Chapter:
         self._write_record()
         display(Markdown(_box(LEDGER[name], judgement)))
 
+    def stored(self, name: str) -> Path:
+        """Return the path of a file of the repository that a longer run left, name as in "results/benchmark-descend.json".
+
+        Raises
+        ------
+        ValueError
+            If there is no such file: `demod` was installed without the repository around it.
+        """
+        path = Path(__file__).parents[1] / name
+        if not path.is_file():
+            raise ValueError(f"{name} is not there; run the chapter in a clone of the repository, where demod is editable.")
+        return path
+
     def store(self) -> Path:
         """Return the folder where cells of sweeps are kept between runs of the chapter; other code has another folder.
 

@@ -16,7 +16,7 @@ from demod.figures.style import canvas
 def folder(tmp_path, monkeypatch):
     """A current folder of our own, as JupyterLab has it: nothing says where figures and numbers go."""
     monkeypatch.chdir(tmp_path)
-    for variable in ("DEMOD_FIGURES", "DEMOD_NUMBERS", "DEMOD_PLOTLY"):
+    for variable in ("DEMOD_FIGURES", "DEMOD_NUMBERS", "DEMOD_PLOTLY", "DEMOD_SWEEPS"):
         monkeypatch.delenv(variable, raising=False)
     return tmp_path
 
@@ -231,3 +231,24 @@ def test_outside_the_book_an_interactive_figure_shows_itself(chapter, outputs):
 def test_the_record_is_json_that_any_reader_accepts(chapter):
     chapter.choose("widths", quick=(1, 2), full=(3, 4))
     assert json.loads(module.Path("_build/numbers/landscape.json").read_text())["choices"]["widths"]["full"] == [3, 4]
+
+
+# Results of longer runs
+
+
+def test_cells_of_sweeps_are_kept_apart_by_chapter_and_by_code(chapter, folder, monkeypatch):
+    assert chapter.store().parent.resolve() == (folder / "_build" / "sweeps" / "landscape").resolve()
+    monkeypatch.setenv("DEMOD_SWEEPS", str(folder / "elsewhere"))
+    assert chapter.store().parent == folder / "elsewhere" / "landscape"
+    before = chapter.store()
+    monkeypatch.setattr(module, "sha256", lambda content: "another" * 5)
+    assert chapter.store() != before
+
+
+def test_a_stored_result_is_found_in_the_repository(chapter):
+    assert chapter.stored("results/benchmark-descend.json").is_file()
+
+
+def test_a_result_that_is_not_there_is_named_with_the_remedy(chapter):
+    with pytest.raises(ValueError, match=r"results/none.json is not there; run the chapter in a clone"):
+        chapter.stored("results/none.json")

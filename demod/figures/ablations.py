@@ -28,7 +28,7 @@ def plot_variants(labels: list[str], recovered: np.ndarray, iterations: list[np.
 
 
 def plot_noise(snr: np.ndarray, errors: np.ndarray, slope: float, intercept: float) -> Figure:
-    """Draw the outer-product error in dB (len(snr), trials) against the signal-to-noise ratio in dB, with the fitted line."""
+    """Draw the outer-product error (len(snr), trials) against the signal-to-noise ratio, both in dB, and the fitted line."""
     fig, ax = canvas(size=(6.0, 3.4))
     ax.plot(np.repeat(snr, errors.shape[1]), errors.ravel(), ".", color=BLUE, alpha=0.4, markersize=4)
     ax.plot(snr, intercept + slope * snr, color=BLACK, linestyle=":", label=f"slope {slope:.2f}")

@@ -1,10 +1,24 @@
 """Figures of Algorithm 1 on random networks."""
 
+from typing import Any
+
 import numpy as np
 from matplotlib.figure import Figure
 from scipy.stats import binomtest
 
-from demod.figures.style import BLACK, CURVES, FIRST_CHECK, WITH_CHECK, WITHOUT_CHECK, canvas
+from demod.figures.style import (
+    BLACK,
+    CURVES,
+    FIRST_CHECK,
+    GREEN,
+    GREY,
+    ORANGE,
+    PURPLE,
+    SKY,
+    WITH_CHECK,
+    WITHOUT_CHECK,
+    canvas,
+)
 
 CHECKS = {"every iteration": WITH_CHECK, "first iteration only": FIRST_CHECK, "never": WITHOUT_CHECK}
 
@@ -43,4 +57,19 @@ def plot_endings(values: np.ndarray, valleys: np.ndarray) -> Figure:
     for value, colour in zip(valleys, CURVES, strict=True):
         ax.axvline(value, color=colour, linestyle="--", linewidth=1.4)
     ax.set(xlabel=r"$f\ /\ \frac{1}{2}\|y_0\|^2$ after the last iteration", ylabel="problems")
+    return fig
+
+
+def plot_speed(rows: list[dict[str, Any]]) -> Figure:
+    """Draw the time per iteration and problem of each method, one group of bars for each size of the benchmark."""
+    methods = list(rows[0]["microseconds"])
+    fig, ax = canvas(size=(6.4, 0.62 * len(rows) + 1.2))
+    height = 0.8 / len(methods)
+    for k, (method, colour) in enumerate(zip(methods, (GREY, GREEN, SKY, ORANGE, PURPLE), strict=False)):
+        place = -np.arange(len(rows)) - k * height
+        ax.barh(place, [row["microseconds"][method] for row in rows], height, color=colour, label=method)
+    names = ["·".join(map(str, (row["n"], *row["inner"], row["ell"]))) + f"\n{row['problems']} problems" for row in rows]
+    ax.set_yticks(-np.arange(len(rows)) - 0.4 + height / 2, names, fontsize=8)
+    ax.set(xlabel="µs per iteration and problem", xscale="log")
+    fig.legend(*ax.get_legend_handles_labels(), loc="outside lower center", ncols=3, frameon=False, fontsize=9)
     return fig
