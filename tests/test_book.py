@@ -472,6 +472,16 @@ def test_an_image_is_shown_at_the_size_it_was_drawn_for_unless_its_cell_says_oth
     assert [cell["metadata"]["mystnb"]["image"]["width"] for cell in page["cells"]] == ["576px", "100%"]
 
 
+def test_boxes_go_below_a_figure_whose_caption_is_not_theirs():
+    image = {"output_type": "display_data", "data": {"image/png": ""}, "metadata": {}}
+    box = {"output_type": "display_data", "data": {"text/markdown": "**L6** reproduced"}, "metadata": {}}
+    captioned = {"figure": {"caption": "What it shows.", "name": "fig"}}
+    page = {"cells": [code("a", mystnb=captioned) | {"id": "a"}, code("b")]}
+    add_outputs(page, {"cells": [code("a") | {"outputs": [image, box]}, code("b") | {"outputs": [image, box]}]})
+    assert [cell["outputs"] for cell in page["cells"]] == [[image], [box], [image, box]]
+    assert page["cells"][1]["metadata"] == {"tags": ["remove-input"]}
+
+
 def test_the_box_says_what_the_full_profile_would_change():
     record = {"profile": "quick", "device": "CPU", "seed": 2019, "data": ["MNIST test digits"]}
     record["choices"] = {"networks": {"quick": 60, "full": 400}, "widths": {"quick": [10, 20], "full": [10, 20, 40]}}

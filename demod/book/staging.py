@@ -70,6 +70,17 @@ def add_outputs(notebook: Notebook, executed: Notebook) -> None:
     for (_, cell), (_, done) in zip(code_cells(notebook), code_cells(executed), strict=True):
         cell["outputs"], cell["execution_count"] = done["outputs"], done["execution_count"]
         _set_width(cell)
+    notebook["cells"] = [part for cell in notebook["cells"] for part in _figure_apart(cell)]
+
+
+def _figure_apart(cell: Cell) -> list[Cell]:
+    """Return a cell with a captioned figure and boxes as two: MyST-NB would put the caption under every output."""
+    boxes = [output for output in cell.get("outputs", ()) if "text/markdown" in output.get("data", {})]
+    if not boxes or "figure" not in cell["metadata"].get("mystnb", {}):
+        return [cell]
+    drawing = {**cell, "outputs": [output for output in cell["outputs"] if output not in boxes]}
+    below = {"cell_type": "code", "id": f"{cell['id']}-boxes", "metadata": {"tags": ["remove-input"]}, "source": "# boxes"}
+    return [drawing, {**below, "execution_count": cell["execution_count"], "outputs": boxes}]
 
 
 def _set_width(cell: Cell) -> None:
