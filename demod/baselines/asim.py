@@ -82,6 +82,6 @@ def solve(
 
 def _starts(G1: Generator, G2: Generator, y: Tensor, rng: torch.Generator, restarts: int) -> tuple[Tensor, Tensor]:
     """Return the starting codes, (restarts, *B, n) and (restarts, *B, p), of the best length where that can be chosen."""
-    h, m = draw_starts(G1, y, rng, restarts), draw_starts(G2, y, rng, restarts)
+    h, m = draw_starts(y, rng, restarts, G1, G2)
     c = best_length(G1(h) * G2(m), y) ** (1 / max(G1.homogeneous + G2.homogeneous, 1))
     return h * c if G1.homogeneous else h, m * c if G2.homogeneous else m

@@ -57,7 +57,7 @@ def solve(
     """
     check_factor(G1, "modulator", modulator, y)
     check_starts(restarts, iterations, step_size, weight)
-    z, energy = draw_starts(G1, y, rng, restarts), y.square().sum(-1, keepdim=True)
+    (z,), energy = draw_starts(y, rng, restarts, G1), y.square().sum(-1, keepdim=True)
     code = AdamCode(best_length(G1(z) * modulator, y) * z if G1.homogeneous else z, step_size, iterations)
     for _ in range(iterations):
         w, pull = G1.vjp(code.z)

@@ -51,8 +51,16 @@ def subspace_estimate(
     h, m = balanced(h, m)
     if not signs_known and h[h.abs().argmax()] < 0:
         h, m = -h, -m
-    scalars = (torch.tensor(value, device=B.device) for value in (objective, converged, iterations))
-    return Estimate(B @ h, C @ m, h, m, *scalars)
+    return Estimate(B @ h, C @ m, h, m, **scalars(B, objective, converged, iterations))
+
+
+def scalars(like: Tensor, objective: float, converged: bool, iterations: int) -> dict[str, Tensor]:
+    """Return the three fields of an estimate that are numbers, as tensors of the type and on the device of another."""
+    return {
+        "objective": torch.tensor(objective, dtype=like.dtype, device=like.device),
+        "converged": torch.tensor(converged, device=like.device),
+        "iterations": torch.tensor(iterations, device=like.device),
+    }
 
 
 def balanced(h: Tensor, m: Tensor) -> tuple[Tensor, Tensor]:

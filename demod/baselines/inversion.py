@@ -103,7 +103,7 @@ def solve(
     if step_size is None:
         step_size = default_step_size(G, modulator)
     if h is None:
-        h = draw_starts(G, y, rng)
+        h = draw_starts(y, rng, 1, G)[0].squeeze(0)
         h = best_length(G(h) * modulator, y) * h if G.homogeneous else h
     solution = descend(
         G,

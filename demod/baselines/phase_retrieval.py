@@ -15,7 +15,6 @@ P. Hand, O. Leong, V. Voroninski. Phase retrieval under a generative prior. Neur
 """
 
 from dataclasses import replace
-from functools import partial
 
 import torch
 from torch import Tensor
@@ -25,8 +24,8 @@ from demod.baselines.estimate import Estimate, check_values
 from demod.generators import Generator, Pullback
 
 
-class Magnitude:
-    """The generator |A G(z)|, with slope zero where an entry of A G(z) is.
+class Measured:
+    """The generator A G(z).
 
     Parameters
     ----------
@@ -42,17 +41,35 @@ class Magnitude:
         self.homogeneous = G.homogeneous
 
     def __call__(self, z: Tensor) -> Tensor:
-        """Return |A G(z)|: (*B, n) -> (*B, k)."""
-        return (self.G(z) @ self.A.mT).abs()
+        """Return A G(z): (*B, n) -> (*B, k)."""
+        return self.G(z) @ self.A.mT
 
     def vjp(self, z: Tensor) -> tuple[Tensor, Pullback]:
-        """Return (|A G(z)|, pullback), pullback: (*B, k) -> (*B, n)."""
+        """Return (A G(z), pullback), pullback: (*B, k) -> (*B, n)."""
         value, pull = self.G.vjp(z)
-        field = value @ self.A.mT
-        return field.abs(), partial(self._pull, pull, field.sign())
+        return value @ self.A.mT, lambda u: pull(u @ self.A)
 
-    def _pull(self, pull: Pullback, sign: Tensor, u: Tensor) -> Tensor:
-        return pull((sign * u) @ self.A)
+
+class Magnitude:
+    """The generator |G(z)|, with slope zero where an entry of G(z) is zero.
+
+    Parameters
+    ----------
+    G : Generator
+        Onto R^ℓ.
+    """
+
+    def __init__(self, G: Generator) -> None:
+        self.G, self.widths, self.homogeneous = G, G.widths, G.homogeneous
+
+    def __call__(self, z: Tensor) -> Tensor:
+        """Return |G(z)|: (*B, n) -> (*B, ℓ)."""
+        return self.G(z).abs()
+
+    def vjp(self, z: Tensor) -> tuple[Tensor, Pullback]:
+        """Return (|G(z)|, pullback), pullback: (*B, ℓ) -> (*B, n)."""
+        value, pull = self.G.vjp(z)
+        return value.abs(), lambda u: pull(value.sign() * u)
 
 
 def solve(
@@ -94,18 +111,19 @@ def solve(
     ValueError
         As `inversion.solve`, and if A does not fit or y has negative entries.
     """
-    A = torch.eye(G.widths[-1]).to(y) if A is None else A
-    check_values(A=A, y=y)
-    if A.ndim != 2 or A.shape[1] != G.widths[-1]:
+    check_values(y=y)
+    if A is not None and (A.ndim != 2 or A.shape[1] != G.widths[-1]):
         raise ValueError(
             f"A has shape {tuple(A.shape)}; required are (rows, {G.widths[-1]}), as G produces so many entries."
         )
     if (y < 0).any():
         raise ValueError(f"y has {int((y < 0).sum())} negative entries, but a square has none; clip noise: y.clamp(min=0).")
     if step_size is None:
-        step_size = inversion.default_step_size(G, A.norm(dim=0))  # in expectation A acts like its column norms
+        gains = torch.ones(G.widths[-1]).to(y) if A is None else A.norm(dim=0)
+        step_size = inversion.default_step_size(G, gains)  # in expectation A acts like diag(gains)
+    field = G if A is None else Measured(G, A)
     estimate = inversion.solve(
-        Magnitude(G, A),
+        Magnitude(field),
         torch.ones_like(y),
         y.sqrt(),
         h=h,
@@ -115,5 +133,5 @@ def solve(
         reflect_every=reflect_every,
         rng=rng,
     )
-    field = G(estimate.h) @ A.mT
-    return replace(estimate, signal=field, modulator=field, m=estimate.h)
+    value = field(estimate.h)
+    return replace(estimate, signal=value, modulator=value, m=estimate.h)

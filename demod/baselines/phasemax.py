@@ -19,7 +19,7 @@ import torch
 from scipy.optimize import linprog
 from torch import Tensor
 
-from demod.baselines.estimate import Estimate, check_subspaces, check_values
+from demod.baselines.estimate import Estimate, check_subspaces, check_values, scalars
 
 UNBOUNDED = 3  # the status of linprog
 
@@ -68,5 +68,4 @@ def solve(C: Tensor, y: Tensor, anchor: Tensor) -> Estimate:
             f"The {len(y)} slabs do not bound ⟨anchor, m⟩ in R^{C.shape[1]}; give ℓ ≥ p observations with independent rows."
         )
     m = torch.from_numpy(result.x).to(y)
-    scalars = (torch.tensor(value, device=y.device) for value in (-result.fun, result.success, result.nit))
-    return Estimate(C @ m, C @ m, m, m, *scalars)
+    return Estimate(C @ m, C @ m, m, m, **scalars(y, -result.fun, result.success, result.nit))

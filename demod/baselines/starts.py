@@ -15,10 +15,11 @@ from torch import Tensor
 from demod.generators import Generator
 
 
-def draw_starts(G: Generator, y: Tensor, rng: torch.Generator, restarts: int | None = None) -> Tensor:
-    """Return codes from N(0, I), shape (*B, n), or (restarts, *B, n), for y (*B, ℓ)."""
-    lead = () if restarts is None else (restarts,)
-    return torch.randn(*lead, *y.shape[:-1], G.widths[0], generator=rng, dtype=torch.float64).to(y)
+def draw_starts(y: Tensor, rng: torch.Generator, restarts: int, *generators: Generator) -> tuple[Tensor, ...]:
+    """Return codes from N(0, I) for each generator, shapes (restarts, *B, n), for y (*B, ℓ); more starts begin alike."""
+    sizes = [G.widths[0] for G in generators]
+    codes = torch.randn(restarts, *y.shape[:-1], sum(sizes), generator=rng, dtype=torch.float64).to(y)
+    return codes.split(sizes, dim=-1)
 
 
 def best_length(product: Tensor, y: Tensor) -> Tensor:
