@@ -279,6 +279,12 @@ def test_the_thresholded_start_of_a_product_is_its_right_factor():
     torch.testing.assert_close(start * start[0].sign(), m / 3)
 
 
+def test_the_thresholded_start_judges_a_row_by_its_k2_largest_entries():
+    M = torch.tensor([[4.0, 0, 0, 0], [3, 3, 0, 0], [0, 2, 2, 2]], dtype=torch.float64)
+    start = power_factorization.thresholded_start(M, 1, 2)  # rows of 16, 18 and 8 in their two largest squares
+    torch.testing.assert_close(start.abs(), torch.tensor([0.5, 0.5, 0, 0], dtype=torch.float64).sqrt())
+
+
 # PhaseMax
 
 
@@ -338,12 +344,13 @@ def test_what_does_not_fit_is_refused_by_every_method(easy):
         solve(Problem(B, problem.C, 0 * h0, problem.m0))
 
 
-def test_inconsistent_observations_are_refused():
+def test_inconsistent_observations_are_refused_or_reported():
     problem = draw(0, 5, 12)
     B, C, y = (torch.cat([value, value[:1]]) for value in problem.data)
     y[-1] += 1
     with refuse("No point satisfies the constraints.*noise"):
         lifted.solve(B, C, y, noise=0.1)
+    assert not lifted.solve(B, C, y).converged
     problem = draw(0, 5, 60)
     signs = torch.randn(60, generator=torch.Generator().manual_seed(3)).sign()
     with refuse("No point satisfies the constraints.*signs"):

@@ -2,7 +2,7 @@
 
 Subspaces and sparse vectors, w = B h and x = C m: `lifted`, `power_factorization`, `branchhull`, `bilinear_gradient`, and
 `phasemax` for w = x. Generative priors, w = G1(h) and x = G2(m): `csgm`, `asim`, `inversion`, `phase_retrieval`. Import the
-file you want, for example `from demod.baselines import lifted`; nothing else is loaded with it.
+one you want: `from demod.baselines import lifted`.
 """
 
 from demod.baselines.estimate import Estimate

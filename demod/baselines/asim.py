@@ -63,15 +63,13 @@ def solve(
     gamma, lambda_ = weights
     energy = y.square().sum(-1, keepdim=True)
     first, second = (AdamCode(z, step_size, iterations) for z in _starts(G1, G2, y, rng, restarts))
+    (w, pull_h), (x, pull_m) = G1.vjp(first.z), G2.vjp(second.z)
     for _ in range(iterations):
-        x = G2(second.z)
-        w, pull = G1.vjp(first.z)
-        first.step(2 * (pull(x * (w * x - y)) + gamma * first.z) / energy)
-        w = G1(first.z)
-        x, pull = G2.vjp(second.z)
-        second.step(2 * (pull(w * (w * x - y)) + lambda_ * second.z) / energy)
-    h, m = first.z, second.z
-    residual = (G1(h) * G2(m) - y).square().sum(-1)
+        first.step(2 * (pull_h(x * (w * x - y)) + gamma * first.z) / energy)
+        w, pull_h = G1.vjp(first.z)
+        second.step(2 * (pull_m(w * (w * x - y)) + lambda_ * second.z) / energy)
+        x, pull_m = G2.vjp(second.z)
+    h, m, residual = first.z, second.z, (w * x - y).square().sum(-1)
     objective = residual + gamma * h.square().sum(-1) + lambda_ * m.square().sum(-1)
     h, m, objective = least(residual, h, m, objective)
     if G1.homogeneous and G2.homogeneous:

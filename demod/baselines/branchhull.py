@@ -9,8 +9,9 @@ and of all (h, m) in the hulls of all observations the smallest one is taken,
 
     minimise P(h) + P(m)    subject to  u = t ⊙ B h,  v = s ⊙ t ⊙ C m  in the hulls,
 
-with P(z) = ‖z‖² for vectors in subspaces and P(z) = ‖z‖₁ for sparse ones. It recovers both, with known signs and Gaussian
-B and C, for ℓ of the order of n + p, and for P = ‖·‖₁ of the order of (k₁ + k₂) log²(n + p) with k₁ and k₂ nonzero entries.
+with P(z) = ‖z‖² for vectors in subspaces and P(z) = ‖z‖₁ for sparse ones. For Gaussian B and C it recovers vectors in
+subspaces with ℓ of the order of n + p, and sparse ones, of comparable effective sparsity and with k₁ and k₂ nonzero entries,
+with ℓ of the order of (k₁ + k₂) log²(n + p).
 Against outliers the constraint may be bent by a slack, v = s ⊙ t ⊙ (C m + ξ), at the cost λ‖ξ‖₁.
 
 References

@@ -3,8 +3,8 @@
     f(h) = ½ ‖G(h) ⊙ x0 - y‖²,        x0 known,
 
 is (2) with the second factor known; x0 = 1 inverts the generator itself. For wide random networks f has a descent direction
-everywhere but near the truth, near a negative multiple -ρ_d h0 of it, where f is larger, and at zero. So Algorithm 1 serves
-here without its second step and without balancing: the second generator is a constant.
+everywhere but near the truth h0 and near a negative multiple -ρ_d h0 of it, where f is larger. So Algorithm 1 serves here
+without its second step and without balancing: the second generator is a constant.
 
 References
 ----------

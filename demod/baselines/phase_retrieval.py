@@ -6,8 +6,8 @@ It is the self-modulated case of demodulation, G1 = G2 = A G and h = m: the obse
 
 is minimised by gradient descent with a negation check. A network of the paper's class has no negative outputs: for A = I no
 sign is lost and f is that of `inversion`, for the observation √y. With a Gaussian A the signs are lost; f then still has a
-descent direction everywhere but near h0, near a negative multiple of it, where f is larger, and at zero, if A has of the
-order of n d² log(n₁ ⋯ n_d) rows and the network is wide. They may be fewer than ℓ.
+descent direction everywhere but near h0 and near a negative multiple of it, where f is larger, if the network is wide and A
+has of the order of n d² log ℓ rows. They may be fewer than ℓ.
 
 References
 ----------

@@ -1,4 +1,4 @@
-"""Sparse power factorisation: alternating sparse regressions from a thresholded spectral start [Lee, Wu and Bresler, 2017].
+"""Sparse power factorisation: alternating sparse regressions from a thresholded spectral start [Lee, Wu and Bresler, 2018].
 
 With one code fixed, y = B h ⊙ C m is a sparse linear regression for the other,
 
