@@ -245,3 +245,29 @@ def test_what_cannot_be_solved_is_refused_with_the_remedy(rng):
         phase_retrieval.solve(G, -y, rng=rng)
     with refuse(r"A has shape \(7, 9\); required are \(rows, 200\)"):
         phase_retrieval.solve(G, y[:, :7], A=torch.ones(7, 9, dtype=torch.float64), rng=rng)
+
+
+# Batches: problems that are done leave the computation, and the others keep their own network and factor
+
+
+@pytest.mark.parametrize("batch", [(), (6,)], ids=["one network", "a network each"])
+def test_inversions_in_a_batch_go_as_if_alone(rng, batch):
+    G, h0, h = ReLUGenerator.gaussian((3, 30, 120), rng, batch=batch), normal(rng, 6, 3), normal(rng, 6, 3)
+    x0 = normal(rng, 6, 120)
+    y = G(h0) * x0
+    together = inversion.solve(G, x0, y, h=h, iterations=300, tolerance=1e-6)
+    assert len(together.iterations.unique()) > 1  # so some leave before others
+    for k in range(6):
+        alone = inversion.solve(G.pick(torch.tensor(k)), x0[k], y[k], h=h[k], iterations=300, tolerance=1e-6)
+        torch.testing.assert_close(together.h[k], alone.h)
+
+
+def test_phase_retrievals_in_a_batch_of_networks_go_as_if_alone(rng):
+    G, h0, h = ReLUGenerator.gaussian((3, 30, 120), rng, batch=(4,)), normal(rng, 4, 3), normal(rng, 4, 3)
+    A = normal(rng, 60, 120)
+    y = Measured(G, A)(h0).square()
+    together = phase_retrieval.solve(G, y, A=A, h=h, iterations=300, tolerance=1e-6)
+    for k in range(4):
+        one = G.pick(torch.tensor(k))
+        alone = phase_retrieval.solve(one, y[k], A=A, h=h[k], iterations=300, tolerance=1e-6)
+        torch.testing.assert_close(together.h[k], alone.h)

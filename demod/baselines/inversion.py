@@ -34,14 +34,19 @@ class Constant:
     def __init__(self, value: Tensor) -> None:
         self.value = value
         self.widths = (1, value.shape[-1])
+        self.batch = value.shape[:-1]
+
+    def pick(self, numbers: Tensor) -> "Constant":
+        """Return the factors of these numbers in the flattened batch, shape () or (K,)."""
+        return Constant(self.value.flatten(0, -2)[numbers]) if self.batch else self
 
     def __call__(self, z: Tensor) -> Tensor:
-        """Return x0."""
-        return self.value
+        """Return x0, (*B, 1) -> (*B, ℓ)."""
+        return self.value.expand(*z.shape[:-1], -1)
 
     def vjp(self, z: Tensor) -> tuple[Tensor, Pullback]:
         """Return (x0, pullback), the pullback of everything being zero."""
-        return self.value, lambda u: torch.zeros_like(z)
+        return self(z), lambda u: torch.zeros_like(z)
 
 
 def default_step_size(G: Generator, modulator: Tensor) -> Tensor:

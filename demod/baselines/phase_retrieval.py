@@ -39,6 +39,11 @@ class Measured:
         self.G, self.A = G, A
         self.widths = (*G.widths, len(A))
         self.homogeneous = G.homogeneous
+        self.batch = getattr(G, "batch", torch.Size())
+
+    def pick(self, numbers: Tensor) -> "Measured":
+        """Return the generator of these numbers in the flattened batch, shape () or (K,); a single one stays as it is."""
+        return Measured(self.G.pick(numbers), self.A) if self.batch else self
 
     def __call__(self, z: Tensor) -> Tensor:
         """Return A G(z): (*B, n) -> (*B, k)."""
@@ -61,6 +66,11 @@ class Magnitude:
 
     def __init__(self, G: Generator) -> None:
         self.G, self.widths, self.homogeneous = G, G.widths, G.homogeneous
+        self.batch = getattr(G, "batch", torch.Size())
+
+    def pick(self, numbers: Tensor) -> "Magnitude":
+        """Return the generator of these numbers in the flattened batch, shape () or (K,); a single one stays as it is."""
+        return Magnitude(self.G.pick(numbers)) if self.batch else self
 
     def __call__(self, z: Tensor) -> Tensor:
         """Return |G(z)|: (*B, n) -> (*B, ℓ)."""
