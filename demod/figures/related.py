@@ -70,5 +70,7 @@ def plot_cost(codes: tuple[int, ...], seconds: Mapping[str, np.ndarray]) -> Figu
     ax.set(xlabel="$n = p$", ylabel="seconds for one problem")
     ax.set_xticks(codes, [str(n) for n in codes])
     ax.minorticks_off()
+    decades = np.log10([min(map(np.min, seconds.values())), max(map(np.max, seconds.values()))])
+    ax.set_ylim(10.0 ** np.floor(decades[0]), 10.0 ** np.ceil(decades[1]))
     fig.legend(*ax.get_legend_handles_labels(), loc="outside lower center", ncols=1, frameon=False, fontsize=10)
     return fig
