@@ -342,7 +342,7 @@ def _relative(f: Tensor, y_norm: Tensor) -> Tensor:
 
 def _network_numbers(G: Generator, batch: torch.Size) -> Tensor:
     """Return, for each problem of the flattened batch, the number of its network in the flattened batch of networks."""
-    networks = G.batch if isinstance(G, ReLUGenerator) else torch.Size()
+    networks = getattr(G, "batch", torch.Size())
     return torch.arange(networks.numel()).view(networks).expand(batch).reshape(-1)
 
 
@@ -351,7 +351,7 @@ def _network_bytes(G: Generator) -> int:
 
 
 def _pick(G: Generator, numbers: Tensor) -> Generator:
-    return G.pick(numbers) if isinstance(G, ReLUGenerator) else G
+    return G.pick(numbers) if hasattr(G, "pick") else G
 
 
 def outer_product_error(h: Tensor, m: Tensor, h0: Tensor, m0: Tensor) -> Tensor:

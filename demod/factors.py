@@ -91,6 +91,8 @@ class PlainFactor:
     def keep(self, rows: Tensor) -> None:
         """See `Factor`."""
         self.z, self.v, self.gauge = self.z[rows], self.v[rows], self.gauge[rows]
+        if getattr(self.G, "batch", ()):
+            self.G = self.G.pick(rows.nonzero()[:, 0])
         self._evaluate()
 
 

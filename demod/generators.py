@@ -217,8 +217,8 @@ class ReLUGenerator:
 
 
 def _apply(W: Tensor, z: Tensor) -> Tensor:
-    """Return W z for (*B, n) codes: one GEMM for a single matrix, a broadcast product for a batch of them."""
-    return z @ W.mT if W.ndim == 2 else (W @ z[..., None]).squeeze(-1)
+    """Return W z for (*B, n) codes: one GEMM for one matrix; for a batch, matmul would copy a matrix for each code."""
+    return z @ W.mT if W.ndim == 2 else torch.einsum("...ij,...j->...i", W, z)
 
 
 def truncation_constant(columns: int) -> float:

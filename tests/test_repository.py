@@ -34,7 +34,7 @@ LAYERS = (
     *("objective", "expectation", "wdc", "hyperbolas"),
     *("factors", "descent", "landscape", "baselines"),
     *("data", "dcgan", "demodulation"),
-    *("sweeps", "claims"),
+    *("sweeps", "comparison", "claims"),
     "figures",
     *("chapter", "book"),
     "cli",

@@ -1,0 +1,130 @@
+"""Inversion of one generator by gradient descent with a negation check [Hand and Voroninski, 2017].
+
+    f(h) = ½ ‖G(h) ⊙ x0 - y‖²,        x0 known,
+
+is (2) with the second factor known; x0 = 1 inverts the generator itself. For wide random networks f has a descent direction
+everywhere but near the truth h0 and near a negative multiple -ρ_d h0 of it, where f is larger. So Algorithm 1 serves here
+without its second step and without balancing: the second generator is a constant.
+
+References
+----------
+P. Hand, V. Voroninski. Global guarantees for enforcing deep generative priors by empirical risk. 2017.
+"""
+
+import torch
+from torch import Tensor
+
+from demod.baselines.estimate import Estimate, check_factor
+from demod.baselines.starts import best_length, draw_starts
+from demod.descent import THETA, descend
+from demod.generators import Generator, Pullback, ReLUGenerator
+
+
+class Constant:
+    """The generator of one known factor: it has a code, but does not depend on it.
+
+    Parameters
+    ----------
+    value : Tensor
+        x0, shape (*B, ℓ).
+    """
+
+    homogeneous = False
+
+    def __init__(self, value: Tensor) -> None:
+        self.value = value
+        self.widths = (1, value.shape[-1])
+        self.batch = value.shape[:-1]
+
+    def pick(self, numbers: Tensor) -> "Constant":
+        """Return the factors of these numbers in the flattened batch, shape () or (K,)."""
+        return Constant(self.value.flatten(0, -2)[numbers]) if self.batch else self
+
+    def __call__(self, z: Tensor) -> Tensor:
+        """Return x0, (*B, 1) -> (*B, ℓ)."""
+        return self.value.expand(*z.shape[:-1], -1)
+
+    def vjp(self, z: Tensor) -> tuple[Tensor, Pullback]:
+        """Return (x0, pullback), the pullback of everything being zero."""
+        return self(z), lambda u: torch.zeros_like(z)
+
+
+def default_step_size(G: Generator, modulator: Tensor) -> Tensor:
+    """Return η = θ ℓ (2^d/α)/‖x0‖², shape (*B,): f has curvature α ‖x0‖²/(2^d ℓ), in expectation, at the truth.
+
+    Raises
+    ------
+    ValueError
+        If G was not drawn by ReLUGenerator.gaussian.
+    """
+    if not isinstance(G, ReLUGenerator) or G.alpha is None:
+        raise ValueError(
+            "step_size is None, but its rule holds for networks drawn by ReLUGenerator.gaussian, and this is none: "
+            "give step_size (it multiplies the gradient of f, a sum over ℓ)."
+        )
+    return THETA * modulator.shape[-1] * 2 ** len(G.weights) / G.alpha / modulator.square().sum(-1)
+
+
+def solve(
+    G: Generator,
+    modulator: Tensor,
+    y: Tensor,
+    *,
+    h: Tensor | None = None,
+    step_size: float | Tensor | None = None,
+    iterations: int = 500,
+    tolerance: float = 1e-12,
+    reflect_every: int = 1,
+    rng: torch.Generator | None = None,
+) -> Estimate:
+    """Recover h from y = G(h) ⊙ x0 with x0 known; a whole batch of problems at once.
+
+    Parameters
+    ----------
+    G : Generator
+        Onto R^ℓ.
+    modulator, y : Tensor
+        x0 and y, shapes (*B, ℓ).
+    h : Tensor, optional
+        Starting codes, (*B, n). None: drawn from `rng`, of the length that fits best where G is homogeneous.
+    step_size : float or Tensor (*B,), optional
+        η, multiplying ∇f. None is `default_step_size`.
+    iterations, tolerance, reflect_every, rng
+        As in `descend`.
+
+    Returns
+    -------
+    Estimate
+        objective is f; m is None, as the modulator was known.
+
+    Raises
+    ------
+    ValueError
+        As `descend`, and if the modulator does not fit.
+    """
+    check_factor(G, "modulator", modulator, y)
+    if h is None and rng is None:
+        raise ValueError("h is None and so is rng; give a starting code, or a torch.Generator to draw one.")
+    if step_size is None:
+        step_size = default_step_size(G, modulator)
+    if h is None:
+        h = draw_starts(y, rng, 1, G)[0].squeeze(0)
+        h = best_length(G(h) * modulator, y) * h if G.homogeneous else h
+    solution = descend(
+        G,
+        Constant(modulator),
+        y,
+        h=h,
+        m=torch.zeros_like(h[..., :1]),
+        step_size=step_size,
+        iterations=iterations,
+        tolerance=tolerance,
+        reflect_every=reflect_every,
+    )
+    return Estimate(
+        *(solution.signal, modulator),
+        h=solution.h,
+        objective=solution.objective[-1],
+        converged=solution.converged,
+        iterations=solution.iterations,
+    )

@@ -1,0 +1,147 @@
+"""Phase retrieval under a generative prior [Hand, Leong and Voroninski, 2018].
+
+It is the self-modulated case of demodulation, G1 = G2 = A G and h = m: the observation is y = (A G(h))², and
+
+    f(h) = ½ ‖ |A G(h)| - √y ‖²
+
+is minimised by gradient descent with a negation check. A network of the paper's class has no negative outputs: for A = I no
+sign is lost and f is that of `inversion`, for the observation √y. With a Gaussian A the signs are lost; f then still has a
+descent direction everywhere but near h0 and near a negative multiple of it, where f is larger, if the network is wide and A
+has of the order of n d² log ℓ rows. They may be fewer than ℓ.
+
+References
+----------
+P. Hand, O. Leong, V. Voroninski. Phase retrieval under a generative prior. NeurIPS 2018.
+"""
+
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+
+from demod.baselines import inversion
+from demod.baselines.estimate import Estimate, check_values
+from demod.generators import Generator, Pullback
+
+
+class Measured:
+    """The generator A G(z).
+
+    Parameters
+    ----------
+    G : Generator
+        Onto R^ℓ.
+    A : Tensor
+        Shape (k, ℓ).
+    """
+
+    def __init__(self, G: Generator, A: Tensor) -> None:
+        self.G, self.A = G, A
+        self.widths = (*G.widths, len(A))
+        self.homogeneous = G.homogeneous
+        self.batch = getattr(G, "batch", torch.Size())
+
+    def pick(self, numbers: Tensor) -> "Measured":
+        """Return the generator of these numbers in the flattened batch, shape () or (K,); a single one stays as it is."""
+        return Measured(self.G.pick(numbers), self.A) if self.batch else self
+
+    def __call__(self, z: Tensor) -> Tensor:
+        """Return A G(z): (*B, n) -> (*B, k)."""
+        return self.G(z) @ self.A.mT
+
+    def vjp(self, z: Tensor) -> tuple[Tensor, Pullback]:
+        """Return (A G(z), pullback), pullback: (*B, k) -> (*B, n)."""
+        value, pull = self.G.vjp(z)
+        return value @ self.A.mT, lambda u: pull(u @ self.A)
+
+
+class Magnitude:
+    """The generator |G(z)|, with slope zero where an entry of G(z) is zero.
+
+    Parameters
+    ----------
+    G : Generator
+        Onto R^ℓ.
+    """
+
+    def __init__(self, G: Generator) -> None:
+        self.G, self.widths, self.homogeneous = G, G.widths, G.homogeneous
+        self.batch = getattr(G, "batch", torch.Size())
+
+    def pick(self, numbers: Tensor) -> "Magnitude":
+        """Return the generator of these numbers in the flattened batch, shape () or (K,); a single one stays as it is."""
+        return Magnitude(self.G.pick(numbers)) if self.batch else self
+
+    def __call__(self, z: Tensor) -> Tensor:
+        """Return |G(z)|: (*B, n) -> (*B, ℓ)."""
+        return self.G(z).abs()
+
+    def vjp(self, z: Tensor) -> tuple[Tensor, Pullback]:
+        """Return (|G(z)|, pullback), pullback: (*B, ℓ) -> (*B, n)."""
+        value, pull = self.G.vjp(z)
+        return value.abs(), lambda u: pull(value.sign() * u)
+
+
+def solve(
+    G: Generator,
+    y: Tensor,
+    *,
+    A: Tensor | None = None,
+    h: Tensor | None = None,
+    step_size: float | Tensor | None = None,
+    iterations: int = 500,
+    tolerance: float = 1e-12,
+    reflect_every: int = 1,
+    rng: torch.Generator | None = None,
+) -> Estimate:
+    """Recover h from y = (A G(h))²; a whole batch of problems at once.
+
+    Parameters
+    ----------
+    G : Generator
+        Onto R^ℓ.
+    y : Tensor
+        Shape (*B, k), not negative; k = ℓ without A.
+    A : Tensor, optional
+        The measurement matrix, shape (k, ℓ); None is the identity.
+    h : Tensor, optional
+        Starting codes, (*B, n). None: drawn from `rng`, of the length that fits best where G is homogeneous.
+    step_size : float or Tensor (*B,), optional
+        η, multiplying ∇f. None: θ ℓ (2^d/α)/‖A‖_F², for networks drawn by ReLUGenerator.gaussian and random A.
+    iterations, tolerance, reflect_every, rng
+        As in `demod.descent.descend`; the tolerance is for f, that is for √y.
+
+    Returns
+    -------
+    Estimate
+        signal and modulator are both A G(h), h and m both h.
+
+    Raises
+    ------
+    ValueError
+        As `inversion.solve`, and if A does not fit or y has negative entries.
+    """
+    check_values(y=y)
+    if A is not None and (A.ndim != 2 or A.shape[1] != G.widths[-1]):
+        raise ValueError(
+            f"A has shape {tuple(A.shape)}; required are (rows, {G.widths[-1]}), as G produces so many entries."
+        )
+    if (y < 0).any():
+        raise ValueError(f"y has {int((y < 0).sum())} negative entries, but a square has none; clip noise: y.clamp(min=0).")
+    if step_size is None:
+        gains = torch.ones(G.widths[-1]).to(y) if A is None else A.norm(dim=0)
+        step_size = inversion.default_step_size(G, gains)  # in expectation A acts like diag(gains)
+    field = G if A is None else Measured(G, A)
+    estimate = inversion.solve(
+        Magnitude(field),
+        torch.ones_like(y),
+        y.sqrt(),
+        h=h,
+        step_size=step_size,
+        iterations=iterations,
+        tolerance=tolerance,
+        reflect_every=reflect_every,
+        rng=rng,
+    )
+    value = field(estimate.h)
+    return replace(estimate, signal=value, modulator=value, m=estimate.h)

@@ -1,0 +1,77 @@
+"""Latent codes for methods that try several starts: where they begin, how Adam moves them, which is kept.
+
+A start is z ~ N(0, I). A homogeneous generator maps c z to c G(z), and c is chosen so that the start fits the observation
+best,
+
+    c = ⟨y, w ⊙ x⟩ / ‖w ⊙ x‖²,
+
+shared out evenly where both factors are homogeneous. Steps are counted in units of the root mean square of the code at its
+start, so that one step size serves codes of any length.
+"""
+
+import torch
+from torch import Tensor
+
+from demod.generators import Generator
+
+
+def draw_starts(y: Tensor, rng: torch.Generator, restarts: int, *generators: Generator) -> tuple[Tensor, ...]:
+    """Return codes from N(0, I) for each generator, shapes (restarts, *B, n), for y (*B, ℓ); more starts begin alike."""
+    sizes = [G.widths[0] for G in generators]
+    codes = torch.randn(restarts, *y.shape[:-1], sum(sizes), generator=rng, dtype=torch.float64).to(y)
+    return codes.split(sizes, dim=-1)
+
+
+def best_length(product: Tensor, y: Tensor) -> Tensor:
+    """Return the c > 0 that makes c times the product (*B, ℓ) fit y (*B, ℓ) best, shape (*B, 1); 1 where none does."""
+    c = (y * product).sum(-1, keepdim=True) / product.square().sum(-1, keepdim=True)
+    return torch.where(c > 0, c, 1.0)
+
+
+class AdamCode:
+    """A batch of codes that Adam moves, with a step size that falls to zero like a cosine.
+
+    Parameters
+    ----------
+    start : Tensor
+        Shape (*B, n), every code with its own length for a unit.
+    step_size : float
+        Of the first step, in units of the root mean square of the start.
+    iterations : int
+        After so many steps the step size is zero.
+    """
+
+    def __init__(self, start: Tensor, step_size: float, iterations: int) -> None:
+        self.unit = start.square().mean(-1, keepdim=True).sqrt()
+        self.relative = start / self.unit
+        self.adam = torch.optim.Adam([self.relative], lr=step_size)
+        self.schedule = torch.optim.lr_scheduler.CosineAnnealingLR(self.adam, max(iterations, 1))
+
+    @property
+    def z(self) -> Tensor:
+        """The codes, shape (*B, n)."""
+        return self.unit * self.relative
+
+    def step(self, gradient: Tensor) -> None:
+        """Move against a gradient with respect to z, shape (*B, n)."""
+        self.relative.grad = self.unit * gradient
+        self.adam.step()
+        self.schedule.step()
+
+
+def least(values: Tensor, *choices: Tensor) -> tuple[Tensor, ...]:
+    """Return for each problem the one of the starts, the first dimension, whose value (restarts, *B) is least."""
+    best = torch.where(values.isfinite(), values, torch.inf).argmin(0)
+    index = best[None, ..., None]
+    return tuple(
+        choice.take_along_dim(index if choice.ndim > values.ndim else index[..., 0], 0).squeeze(0) for choice in choices
+    )
+
+
+def check_starts(restarts: int, iterations: int, step_size: float, *weights: float) -> None:
+    """Raise ValueError unless there are starts and iterations, the step size is positive and no weight is negative."""
+    if restarts < 1 or iterations < 0 or step_size <= 0 or any(weight < 0 for weight in weights):
+        raise ValueError(
+            f"restarts = {restarts}, iterations = {iterations}, step_size = {step_size}, weights = {weights}; required are "
+            "restarts ≥ 1, iterations ≥ 0, step_size > 0 and weights ≥ 0."
+        )
