@@ -102,7 +102,8 @@ def run_chapters(layout: Layout, chapters: list[Chapter], jobs: int | None, cons
     processes: list[subprocess.Popen] = []
     last = {chapter.slug: chapter.card(layout).get("seconds") for chapter in stale}
     terminal = Terminal(console, last, workers)
-    order = sorted(chapters, key=lambda chapter: -(last.get(chapter.slug) or 0))
+    later_first = reversed(chapters)  # the first time, when no seconds are known: later chapters take longer
+    order = sorted(later_first, key=lambda chapter: -(last.get(chapter.slug) or 0))
 
     def task_chapter() -> Iterator[dict[str, Any]]:
         for chapter in order:
