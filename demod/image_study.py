@@ -1,0 +1,213 @@
+"""The study of Section 4: every method on the same images, over families of modulators, noise and missing pixels.
+
+    y = min(max(w ⊙ x + σ n, 0), 1),        n ~ N(0, I),
+
+w an inverted MNIST test digit, x a modulator of a family of `demod.data.FAMILIES` that no method was trained on. A block of
+images depends on its number alone, so all methods meet the same images. Methods with a prior are given one for the
+family, learned from the same training images:
+
+    algorithm_1   the DCGANs, the best setting found; for families other than "bump" the modulator's prior is a ReLU network
+    relu          ReLU networks for both factors, Algorithm 1 to the letter
+    paper, notebook   the DCGANs with the paper's setting, and with that of the authors' published notebook; only "bump"
+    oracle        the modulator known, Adam over the digit's code alone
+    log_quadratic, log_subspace, homomorphic, bias_field, pca_als   classical, see `demod.baselines`
+    input, constant, nearest   what is had for nothing: y itself, white, the nearest training digit
+"""
+
+import time
+from collections.abc import Callable
+from functools import cache, partial
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from demod.autoencoder import load_prior, training_images
+from demod.baselines import bias_field, csgm, homomorphic, log_quadratic, log_subspace, nulls, pca_als
+from demod.baselines.subspaces import Subspace, principal_subspace
+from demod.data import SIDE, invert, load_mnist, mnist_available, modulator_images, resize
+from demod.dcgan import load_generator, load_notebook_generator
+from demod.demodulation import (
+    BEST_SETTING,
+    NOTEBOOK_SETTING,
+    PAPER_SETTING,
+    RELU_SETTING,
+    Setting,
+    drawn_problems,
+    recover,
+    score,
+)
+from demod.generators import Generator
+from demod.sweeps import Cell, Result
+
+METHODS = (
+    *("algorithm_1", "relu", "paper", "notebook", "oracle"),
+    *("log_quadratic", "log_subspace", "homomorphic", "bias_field", "pca_als"),
+    *("input", "constant", "nearest"),
+)
+CLASSICAL = METHODS[5:10]
+FIRST_DIGIT = 5000  # of the MNIST test digits; those before served to choose settings
+CHOOSING_SEED, STUDY_SEED = 2, 3
+SIGNAL_DIMENSIONS, MODULATOR_DIMENSIONS = 100, 50
+
+
+def image_block(
+    family: str, number: int, count: int, *, noise: float = 0.0, missing: float = 0.0
+) -> tuple[Tensor, Tensor, Tensor, Tensor | None]:
+    """Return (signals, modulators, y), each (count, 64, 64), and the mask (64, 64) or None, of block `number`.
+
+    Parameters
+    ----------
+    family : str
+        Of `demod.data.FAMILIES`.
+    number, count : int
+        The block holds the test digits 5000 + number · count, …; digits drawn from the DCGAN where MNIST is absent.
+    noise : float
+        σ, in units of the peak.
+    missing : float
+        Share of the pixels that are not observed.
+
+    Raises
+    ------
+    ValueError
+        If there is no such family or block.
+    """
+    seed = STUDY_SEED + 1000 * (number + 1)
+    w, x = _signals(number, count, seed), resize(modulator_images(family, count, seed))
+    rng = torch.Generator().manual_seed(STUDY_SEED + number)
+    y = (w * x + noise * torch.randn(w.shape, generator=rng)).clamp(0, 1)
+    mask = torch.rand(SIDE, SIDE, generator=rng) >= missing if missing else None
+    return w, x, y, mask
+
+
+def _signals(number: int, count: int, seed: int) -> Tensor:
+    if not mnist_available():
+        return drawn_problems(count, seed)[0]
+    first = FIRST_DIGIT + number * count
+    digits = load_mnist("test")[0][first : first + count]
+    if number < 0 or len(digits) < count:
+        raise ValueError(f"number is {number} and count {count}, but the digits are 5,000 to 9,999; take an earlier block.")
+    return resize(invert(digits))
+
+
+def study_cell(cell: Cell, rng: torch.Generator) -> Result:
+    """Run a method on one block of images.
+
+    Parameters
+    ----------
+    cell : mapping
+        method, family, number, count; optionally noise, missing, and device ("cpu").
+    rng : torch.Generator
+        On the CPU; for the starts.
+
+    Returns
+    -------
+    dict
+        psnr and ssim of the signal, psnr_modulator and ssim_modulator, residual, the mean-squared one over the observed
+        pixels, each (count,), and seconds, (1,).
+
+    Raises
+    ------
+    ValueError
+        If there is no such method, family or block.
+    """
+    cell = dict(cell)
+    method, device = cell.pop("method"), cell.pop("device", "cpu")
+    if method not in METHODS:
+        raise ValueError(f"method is {method!r}, but the study has {', '.join(METHODS)}.")
+    w, x, y, mask = image_block(**cell)
+    started = time.perf_counter()
+    noise = cell.get("noise", 0.0)
+    signal, modulator = solve(method, cell["family"], y.to(device), noise=noise, mask=mask, modulator=x, rng=rng)
+    seconds = time.perf_counter() - started
+    signal, modulator = signal.cpu(), modulator.cpu()
+    digit, shade = score(signal, w), score(modulator, x)
+    kept = torch.ones(SIDE, SIDE, dtype=torch.bool) if mask is None else mask
+    residual = (signal * modulator - y)[:, kept].square().mean(-1)
+    scores = {"psnr": digit.psnr, "ssim": digit.ssim, "psnr_modulator": shade.psnr, "ssim_modulator": shade.ssim}
+    return {**scores, "residual": residual, "seconds": torch.tensor([seconds])}
+
+
+def solve(
+    method: str, family: str, y: Tensor, *, noise: float, mask: Tensor | None, modulator: Tensor, rng: torch.Generator
+) -> tuple[Tensor, Tensor]:
+    """Return what `method` finds for y (B, 64, 64): signal and modulator. Only the oracle looks at the true modulator."""
+    seed = int(torch.randint(2**31, (), generator=rng))
+    if method in DESCENTS:
+        setting, signal_prior, modulator_prior = DESCENTS[method]
+        priors = {"signal_prior": signal_prior(), "modulator_prior": modulator_prior(family)}
+        priors = {name: prior.to(device=y.device) for name, prior in priors.items()}
+        found = recover(y, setting=setting, mask=None if mask is None else mask.to(y.device), seed=seed, **priors)
+        return found.signal, found.modulator
+    if method == "oracle":
+        return _oracle(y, modulator, mask, rng), modulator
+    found = _classical(method, family)(y.cpu(), noise=noise, mask=mask, rng=rng)
+    return found.signal, found.modulator
+
+
+def _bump_modulators(family: str) -> Generator:
+    return load_generator("distortions") if family == "bump" else load_prior(family)
+
+
+DESCENTS: dict[str, tuple[Setting, Callable[[], Generator], Callable[[str], Generator]]] = {
+    "algorithm_1": (BEST_SETTING, partial(load_generator, "digits"), _bump_modulators),
+    "relu": (RELU_SETTING, partial(load_prior, "digits"), load_prior),
+    "paper": (PAPER_SETTING, partial(load_generator, "digits"), _bump_modulators),
+    "notebook": (
+        NOTEBOOK_SETTING,
+        lambda: load_notebook_generator("digits"),
+        lambda _: load_notebook_generator("distortions"),
+    ),
+}
+
+
+def _oracle(y: Tensor, modulator: Tensor, mask: Tensor | None, rng: torch.Generator) -> Tensor:
+    """Return the digit that Adam finds over the DCGAN's codes with the modulator known, from as many starts as the best."""
+    G1 = load_generator("digits", device=y.device)
+    observed = 1.0 if mask is None else mask.to(y)
+    known = (modulator.to(y) * observed).flatten(1)
+    found = csgm.solve(G1, known, (y * observed).flatten(1), restarts=BEST_SETTING.starts, rng=rng)
+    return G1(found.h).reshape(y.shape)
+
+
+def _classical(method: str, family: str) -> Callable:
+    """Return the method as a function of y, noise, mask and rng."""
+    return {
+        "input": lambda y, noise, mask, rng: nulls.unchanged(y),
+        "constant": lambda y, noise, mask, rng: nulls.constant(y),
+        "log_quadratic": lambda y, noise, mask, rng: log_quadratic.solve(y, noise=noise, mask=mask),
+        "log_subspace": lambda y, noise, mask, rng: log_subspace.solve(logarithms(family), y, noise=noise, mask=mask),
+        "homomorphic": lambda y, noise, mask, rng: homomorphic.solve(y, mask=mask),
+        "bias_field": lambda y, noise, mask, rng: bias_field.solve(y, mask=mask),
+        "pca_als": lambda y, noise, mask, rng: pca_als.solve(
+            components("digits", SIGNAL_DIMENSIONS),
+            components(family, MODULATOR_DIMENSIONS),
+            y,
+            noise=noise,
+            mask=mask,
+            starts=BEST_SETTING.starts,
+            rng=rng,
+        ),
+        "nearest": lambda y, noise, mask, rng: nulls.nearest(
+            _examples("digits", None), y, modulator=_examples(family).mean(0), mask=mask
+        ),
+    }[method]
+
+
+@cache
+def _examples(name: str, count: int | None = 5000) -> Tensor:
+    """Return training images of the prior `name`, (count, 64, 64): evenly spread over the training set, None for all."""
+    images = training_images(name)
+    return resize(images if count is None else images[np.linspace(0, len(images) - 1, count).astype(int)])
+
+
+@cache
+def components(name: str, dimension: int) -> Subspace:
+    """Return the principal subspace of 5,000 training images of the digits or of a family of modulators."""
+    return principal_subspace(_examples(name), dimension)
+
+
+@cache
+def logarithms(family: str) -> Subspace:
+    """Return the principal subspace of the logarithms of 5,000 training modulators, darker pixels taken for 1/255."""
+    return principal_subspace(_examples(family).clamp(min=1 / 255).log(), MODULATOR_DIMENSIONS)
