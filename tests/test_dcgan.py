@@ -69,7 +69,7 @@ def uninterrupted(images):
 
 @pytest.fixture
 def generator(uninterrupted):
-    return dcgan._to_image_generator(uninterrupted.average)
+    return ImageGenerator(uninterrupted.average)
 
 
 # Training
@@ -352,7 +352,7 @@ def test_a_shipped_file_is_the_average_rounded(uninterrupted, images, weights, r
     assert (card["steps"], card["training_images"], card["held_out_images"]) == (6, 16, 1)
     assert card["dtype"] == str(dtype).removeprefix("torch.")
     z = torch.randn(3, 5, generator=rng)
-    exact = dcgan._to_image_generator(uninterrupted.average)(z)
+    exact = ImageGenerator(uninterrupted.average)(z)
     digits = {torch.float16: 1e-3, torch.float32: 1e-6}[dtype]
     torch.testing.assert_close(load_generator("toy")(z), exact, rtol=0, atol=digits)
     tensors, _ = load_tensors(weights / "toy.safetensors")

@@ -33,7 +33,7 @@ LAYERS = (
     *("artifacts", "generators"),
     *("objective", "expectation", "wdc", "hyperbolas"),
     *("factors", "descent", "landscape", "baselines"),
-    *("data", "dcgan", "demodulation"),
+    *("data", "image_generator", "dcgan", "demodulation"),
     *("sweeps", "comparison", "claims"),
     "figures",
     *("chapter", "book"),
