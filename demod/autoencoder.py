@@ -28,7 +28,7 @@ from tqdm import tqdm
 
 from demod.artifacts import load_tensors, save_tensors, sha256, versions, write_json
 from demod.data import FAMILIES, distortion_images, invert, load_mnist, modulator_images, resize
-from demod.dcgan import WEIGHTS, load_card, representation_error
+from demod.dcgan import WEIGHTS, load_shipped, representation_error
 from demod.generators import ReLUGenerator
 
 PIXELS = 28 * 28
@@ -53,7 +53,7 @@ class AutoencoderSettings:
     seed: int = 2019
 
 
-SETTINGS = {"digits": AutoencoderSettings((100, 1000), steps=20_000)} | {
+SETTINGS = {"digits": AutoencoderSettings((100, 1000), steps=12_000, noise=0.25)} | {
     family: AutoencoderSettings((50, 250), steps=8_000, encoder=256) for family in FAMILIES
 }
 
@@ -203,10 +203,7 @@ def load_weights(name: str) -> tuple[Tensor, ...]:
     ValueError
         If no prior of this name is shipped, or its file is not the one its card was written for.
     """
-    card, path = load_card(f"relu-{name}"), WEIGHTS / f"relu-{name}.safetensors"
-    if sha256(path) != card["sha256"]:
-        raise ValueError(f"{path.name} does not match its card; `make weights` trains it again, or reinstall demod.")
-    tensors, _ = load_tensors(path)
+    _, tensors = load_shipped(f"relu-{name}")
     return tuple(tensors[f"weights.{i}"].float() for i in range(len(tensors)))
 
 

@@ -26,7 +26,7 @@ from tqdm import tqdm
 
 from demod.artifacts import atomic_path, load_tensors, read_json, save_tensors, sha256, versions, write_json
 from demod.data import SIDE, distortion_images, invert, load_mnist, resize
-from demod.image_generator import ImageGenerator
+from demod.image_generator import ImageGenerator, InstanceGenerator
 
 WEIGHTS = Path(__file__).parent / "weights"
 
@@ -261,9 +261,7 @@ def train(
 # --- trained generators -------------------------------------------------------------------------------------------------
 
 
-def load_generator(
-    name: str, *, device: torch.device | str = "cpu", dtype: torch.dtype = torch.float32
-) -> ImageGenerator:
+def load_generator(name: str, *, device: torch.device | str = "cpu", dtype: torch.dtype = torch.float32) -> ImageGenerator:
     """Return a shipped generator onto [0, 1]^4096, batch normalisation in eval mode.
 
     Parameters
@@ -278,14 +276,33 @@ def load_generator(
     ValueError
         If no generator of this name is shipped, or its file is not the one its card was written for.
     """
-    card = load_card(name)
-    path = WEIGHTS / f"{name}.safetensors"
-    if sha256(path) != card["sha256"]:
-        raise ValueError(f"{path.name} does not match its card; `make weights` trains it again, or reinstall demod.")
-    tensors, _ = load_tensors(path)
+    return ImageGenerator(_shipped_network(name)).to(device, dtype)
+
+
+def load_notebook_generator(name: str, *, device: torch.device | str = "cpu") -> InstanceGenerator:
+    """Return the same shipped generator with batch normalisation left in train mode, see `InstanceGenerator`."""
+    return InstanceGenerator(_shipped_network(name)).to(device)
+
+
+def _shipped_network(name: str) -> nn.Sequential:
+    card, tensors = load_shipped(name)
     network = generator_network(card["settings"]["latent"], card["settings"]["base_width"])
     network.load_state_dict(tensors)  # copies, so half precision becomes single
-    return ImageGenerator(network).to(device, dtype)
+    return network
+
+
+def load_shipped(name: str) -> tuple[dict, dict[str, Tensor]]:
+    """Return the card and the tensors of the shipped weights `name`.
+
+    Raises
+    ------
+    ValueError
+        If no weights of this name are shipped, or their file is not the one the card was written for.
+    """
+    card, path = load_card(name), WEIGHTS / f"{name}.safetensors"
+    if sha256(path) != card["sha256"]:
+        raise ValueError(f"{path.name} does not match its card; `make weights` trains it again, or reinstall demod.")
+    return card, load_tensors(path)[0]
 
 
 def load_card(name: str) -> dict:

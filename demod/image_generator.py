@@ -88,6 +88,43 @@ class ImageGenerator:
         return ImageGenerator(deepcopy(self.network).to(device, dtype))
 
 
+class InstanceGenerator:
+    """A trained network with batch normalisation left in train mode at batch size 1, as the authors' notebook runs it.
+
+    Every image is normalised by its own statistics. The first layer is linear in z but for its bias, which the normalisation
+    removes, so that G(c z) = G(z) for c > 0: codes have no scale. The pullback is automatic differentiation.
+    """
+
+    homogeneous = False
+
+    def __init__(self, network: nn.Sequential) -> None:
+        layers = [_by_instance(layer) if isinstance(layer, nn.BatchNorm2d) else layer for layer in deepcopy(network)]
+        self.network = nn.Sequential(*layers).requires_grad_(False).to(memory_format=torch.channels_last)
+        self.widths = (network[0].in_channels, SIDE * SIDE)
+
+    def __call__(self, z: Tensor) -> Tensor:
+        """Return G(z), shape (*B, 4096), in [0, 1]."""
+        images = self.network(z.reshape(-1, z.shape[-1], 1, 1))
+        return ((images + 1) / 2).reshape(*z.shape[:-1], self.widths[1])
+
+    def vjp(self, z: Tensor) -> tuple[Tensor, Callable[[Tensor], Tensor]]:
+        """Return (G(z), pullback), pullback: (*B, 4096) -> (*B, latent)."""
+        z = z.detach().requires_grad_()
+        with torch.enable_grad():
+            value = self(z)
+        return value.detach(), lambda cotangent: torch.autograd.grad(value, z, cotangent, retain_graph=True)[0]
+
+    def to(self, device: torch.device | str) -> "InstanceGenerator":
+        """Return this generator with its weights on `device`."""
+        return InstanceGenerator(deepcopy(self.network).to(device))
+
+
+def _by_instance(norm: nn.BatchNorm2d) -> nn.InstanceNorm2d:
+    instance = nn.InstanceNorm2d(norm.num_features, eps=norm.eps, affine=True)
+    instance.load_state_dict({"weight": norm.weight, "bias": norm.bias})
+    return instance
+
+
 def _fold_batch_norm(network: nn.Sequential) -> nn.Sequential:
     """Return a frozen copy with batch normalisation in eval mode folded into the convolutions: the same function."""
     layers: list[nn.Module] = []
