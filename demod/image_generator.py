@@ -120,7 +120,7 @@ class InstanceGenerator:
 
 
 def _by_instance(norm: nn.BatchNorm2d) -> nn.InstanceNorm2d:
-    instance = nn.InstanceNorm2d(norm.num_features, eps=norm.eps, affine=True)
+    instance = nn.InstanceNorm2d(norm.num_features, eps=norm.eps, affine=True).to(norm.weight)
     instance.load_state_dict({"weight": norm.weight, "bias": norm.bias})
     return instance
 
