@@ -276,17 +276,19 @@ def load_generator(name: str, *, device: torch.device | str = "cpu", dtype: torc
     ValueError
         If no generator of this name is shipped, or its file is not the one its card was written for.
     """
-    return ImageGenerator(_shipped_network(name)).to(device, dtype)
+    return ImageGenerator(shipped_network(name)).to(device, dtype)
 
 
 def load_notebook_generator(name: str, *, device: torch.device | str = "cpu") -> InstanceGenerator:
     """Return the same shipped generator with batch normalisation left in train mode, see `InstanceGenerator`."""
-    return InstanceGenerator(_shipped_network(name)).to(device)
+    return InstanceGenerator(shipped_network(name)).to(device)
 
 
-def _shipped_network(name: str) -> nn.Sequential:
-    card, tensors = load_shipped(name)
-    network = generator_network(card["settings"]["latent"], card["settings"]["base_width"])
+def shipped_network(name: str) -> nn.Sequential:
+    """Return the network of a shipped DCGAN, with its batch normalisation."""
+    _, tensors = load_shipped(name)
+    latent, widest = tensors["0.weight"].shape[:2]
+    network = generator_network(latent, widest // 8)
     network.load_state_dict(tensors)  # copies, so half precision becomes single
     return network
 

@@ -51,6 +51,7 @@ PAPER_SETTING = Setting(step=1.0, momentum=0.9, iterations=500, reflect_every=1,
 NOTEBOOK_SETTING = Setting(
     step=1.0, momentum=0.9, iterations=500, reflect_every=100, balance=True, starts=1, simultaneous=True
 )
+RELU_SETTING = Setting(step=4.0, momentum=0.9, iterations=500, reflect_every=1, balance=True, starts=4)
 BEST_SETTING = Setting(step=32.0, momentum=0.9, iterations=500, reflect_every=25, balance=False, starts=3)
 
 
@@ -97,7 +98,7 @@ def recover(
     setting : Setting
         The best setting found here, unless another is given.
     signal_prior, modulator_prior : Generator, optional
-        Onto R^4096; the shipped "digits" and "distortions" where None.
+        Onto R^4096; the shipped "digits-tuned" and "distortions" where None.
     mask : Tensor, optional
         Boolean, (64, 64), true where y was observed; the objective and the residual leave the other pixels out.
     seed : int
@@ -114,7 +115,7 @@ def recover(
         raise ValueError(
             f"y is {y.dtype} in [{y.min():.3g}, {y.max():.3g}], but floats in [0, 1] are required; divide by the peak."
         )
-    G1 = load_generator("digits", device=y.device) if signal_prior is None else signal_prior
+    G1 = load_generator("digits-tuned", device=y.device) if signal_prior is None else signal_prior
     G2 = load_generator("distortions", device=y.device) if modulator_prior is None else modulator_prior
     started = time.perf_counter()
     rows, first = y.reshape(-1, PIXELS), G1

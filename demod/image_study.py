@@ -6,7 +6,9 @@ w an inverted MNIST test digit, x a modulator of a family of `demod.data.FAMILIE
 images depends on its number alone, so all methods meet the same images. Methods with a prior are given one for the
 family, learned from the same training images:
 
-    algorithm_1   the DCGANs, the best setting found; for families other than "bump" the modulator's prior is a ReLU network
+    algorithm_1   the tuned DCGAN for the digit, the best setting found; for families other than "bump" the modulator's prior
+                  is a ReLU network
+    untuned       the same with the DCGAN as adversarial training left it
     relu          ReLU networks for both factors, Algorithm 1 to the letter
     paper, notebook   the DCGANs with the paper's setting, and with that of the authors' published notebook; only "bump"
     oracle        the modulator known, Adam over the digit's code alone
@@ -14,18 +16,21 @@ family, learned from the same training images:
     input, constant, nearest   what is had for nothing: y itself, white, the nearest training digit
 """
 
+import string
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from functools import cache, partial
 
 import numpy as np
 import torch
+from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
 from demod.autoencoder import load_prior, training_images
 from demod.baselines import bias_field, csgm, homomorphic, log_quadratic, log_subspace, nulls, pca_als
 from demod.baselines.subspaces import Subspace, principal_subspace
-from demod.data import SIDE, invert, load_mnist, mnist_available, modulator_images, resize
+from demod.data import CENTRES, SIDE, distortion, invert, load_mnist, mnist_available, modulator_images, resize
 from demod.dcgan import load_generator, load_notebook_generator
 from demod.demodulation import (
     BEST_SETTING,
@@ -41,31 +46,35 @@ from demod.generators import Generator
 from demod.sweeps import Cell, Result
 
 METHODS = (
-    *("algorithm_1", "relu", "paper", "notebook", "oracle"),
+    *("algorithm_1", "untuned", "relu", "paper", "notebook", "oracle"),
     *("log_quadratic", "log_subspace", "homomorphic", "bias_field", "pca_als"),
     *("input", "constant", "nearest"),
 )
-CLASSICAL = METHODS[5:10]
+CLASSICAL = METHODS[6:11]
 FIRST_DIGIT = 5000  # of the MNIST test digits; those before served to choose settings
 CHOOSING_SEED, STUDY_SEED = 2, 3
+WIDE = 49.5  # σ
+PRIOR_OF = {"wide": "bump"}
 SIGNAL_DIMENSIONS, MODULATOR_DIMENSIONS = 100, 50
 
 
 def image_block(
-    family: str, number: int, count: int, *, noise: float = 0.0, missing: float = 0.0
+    family: str, number: int, count: int, *, noise: float = 0.0, missing: float = 0.0, glyphs: bool = False
 ) -> tuple[Tensor, Tensor, Tensor, Tensor | None]:
     """Return (signals, modulators, y), each (count, 64, 64), and the mask (64, 64) or None, of block `number`.
 
     Parameters
     ----------
     family : str
-        Of `demod.data.FAMILIES`.
+        Of `demod.data.FAMILIES`, or "wide": the paper's bumps with σ = 49.5, out of the range that priors learn.
     number, count : int
         The block holds the test digits 5000 + number · count, …; digits drawn from the DCGAN where MNIST is absent.
     noise : float
         σ, in units of the peak.
     missing : float
         Share of the pixels that are not observed.
+    glyphs : bool
+        Whether the signals are letters instead of digits.
 
     Raises
     ------
@@ -73,7 +82,11 @@ def image_block(
         If there is no such family or block.
     """
     seed = STUDY_SEED + 1000 * (number + 1)
-    w, x = _signals(number, count, seed), resize(modulator_images(family, count, seed))
+    w = letters(number * count, count) if glyphs else _signals(number, count, seed)
+    if family == "wide":
+        x = resize(distortion(np.random.default_rng(seed).uniform(*CENTRES, count), WIDE))
+    else:
+        x = resize(modulator_images(family, count, seed))
     rng = torch.Generator().manual_seed(STUDY_SEED + number)
     y = (w * x + noise * torch.randn(w.shape, generator=rng)).clamp(0, 1)
     mask = torch.rand(SIDE, SIDE, generator=rng) >= missing if missing else None
@@ -90,13 +103,25 @@ def _signals(number: int, count: int, seed: int) -> Tensor:
     return resize(invert(digits))
 
 
+def letters(first: int, count: int) -> Tensor:
+    """Return letters of the alphabet from number `first` on, black on white, (count, 64, 64): no prior has seen one."""
+    images = []
+    for k in range(first, first + count):
+        canvas = Image.new("L", (SIDE, SIDE), 255)
+        font = ImageFont.load_default(size=44)
+        ImageDraw.Draw(canvas).text((SIDE / 2, SIDE / 2), string.ascii_uppercase[k % 26], fill=0, font=font, anchor="mm")
+        images.append(np.asarray(canvas))
+    return resize(np.stack(images))
+
+
 def study_cell(cell: Cell, rng: torch.Generator) -> Result:
     """Run a method on one block of images.
 
     Parameters
     ----------
     cell : mapping
-        method, family, number, count; optionally noise, missing, and device ("cpu").
+        method, family, number, count; optionally noise, missing, glyphs; iterations and starts of a descent, where they
+        differ from its setting; again, a number that only changes the starts; and device ("cpu").
     rng : torch.Generator
         On the CPU; for the starts.
 
@@ -113,12 +138,15 @@ def study_cell(cell: Cell, rng: torch.Generator) -> Result:
     """
     cell = dict(cell)
     method, device = cell.pop("method"), cell.pop("device", "cpu")
+    changes = {name: cell.pop(name) for name in ("iterations", "starts") if name in cell}
+    cell.pop("again", None)
     if method not in METHODS:
         raise ValueError(f"method is {method!r}, but the study has {', '.join(METHODS)}.")
     w, x, y, mask = image_block(**cell)
     started = time.perf_counter()
     noise = cell.get("noise", 0.0)
-    signal, modulator = solve(method, cell["family"], y.to(device), noise=noise, mask=mask, modulator=x, rng=rng)
+    family = PRIOR_OF.get(cell["family"], cell["family"])
+    signal, modulator = solve(method, family, y.to(device), noise=noise, mask=mask, modulator=x, rng=rng, **changes)
     seconds = time.perf_counter() - started
     signal, modulator = signal.cpu(), modulator.cpu()
     digit, shade = score(signal, w), score(modulator, x)
@@ -129,14 +157,26 @@ def study_cell(cell: Cell, rng: torch.Generator) -> Result:
 
 
 def solve(
-    method: str, family: str, y: Tensor, *, noise: float, mask: Tensor | None, modulator: Tensor, rng: torch.Generator
+    method: str,
+    family: str,
+    y: Tensor,
+    *,
+    noise: float,
+    mask: Tensor | None,
+    modulator: Tensor,
+    rng: torch.Generator,
+    **changes: int,
 ) -> tuple[Tensor, Tensor]:
-    """Return what `method` finds for y (B, 64, 64): signal and modulator. Only the oracle looks at the true modulator."""
+    """Return what `method` finds for y (B, 64, 64): signal and modulator. Only the oracle looks at the true modulator.
+
+    changes are fields of the `Setting` of a descent that differ.
+    """
     seed = int(torch.randint(2**31, (), generator=rng))
     if method in DESCENTS:
         setting, signal_prior, modulator_prior = DESCENTS[method]
         priors = {"signal_prior": signal_prior(), "modulator_prior": modulator_prior(family)}
         priors = {name: prior.to(device=y.device) for name, prior in priors.items()}
+        setting = replace(setting, **changes)
         found = recover(y, setting=setting, mask=None if mask is None else mask.to(y.device), seed=seed, **priors)
         return found.signal, found.modulator
     if method == "oracle":
@@ -150,7 +190,8 @@ def _bump_modulators(family: str) -> Generator:
 
 
 DESCENTS: dict[str, tuple[Setting, Callable[[], Generator], Callable[[str], Generator]]] = {
-    "algorithm_1": (BEST_SETTING, partial(load_generator, "digits"), _bump_modulators),
+    "algorithm_1": (BEST_SETTING, partial(load_generator, "digits-tuned"), _bump_modulators),
+    "untuned": (BEST_SETTING, partial(load_generator, "digits"), _bump_modulators),
     "relu": (RELU_SETTING, partial(load_prior, "digits"), load_prior),
     "paper": (PAPER_SETTING, partial(load_generator, "digits"), _bump_modulators),
     "notebook": (
@@ -163,7 +204,7 @@ DESCENTS: dict[str, tuple[Setting, Callable[[], Generator], Callable[[str], Gene
 
 def _oracle(y: Tensor, modulator: Tensor, mask: Tensor | None, rng: torch.Generator) -> Tensor:
     """Return the digit that Adam finds over the DCGAN's codes with the modulator known, from as many starts as the best."""
-    G1 = load_generator("digits", device=y.device)
+    G1 = load_generator("digits-tuned", device=y.device)
     observed = 1.0 if mask is None else mask.to(y)
     known = (modulator.to(y) * observed).flatten(1)
     found = csgm.solve(G1, known, (y * observed).flatten(1), restarts=BEST_SETTING.starts, rng=rng)
