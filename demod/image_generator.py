@@ -61,7 +61,7 @@ class ImageGenerator:
         return value, lambda cotangent: self._pull(layers, cotangent)
 
     def _forward(self, z: Tensor) -> list[Tensor]:
-        """Return x_1, …, x_{k-1} in the type of the weights and v = tanh(…) in the type of z, (B, channels, height, width)."""
+        """Return x_1, …, x_{k-1} in the type of the weights and v = tanh(…) in that of z, (B, channels, height, width)."""
         codes = z.reshape(-1, z.shape[-1]).to(self.into.dtype)
         x = torch.addmm(self.into_bias, codes, self.into).relu_()
         layers = [x.view(len(x), *self.first.kernel_size, self.first.out_channels).permute(0, 3, 1, 2)]

@@ -226,6 +226,32 @@ def test_there_are_training_images_for_two_names():
         training_images("letters")
 
 
+def test_a_step_of_compiled_networks_is_that_of_the_others(images, monkeypatch):
+    compile_module = nn.Module.compile
+    monkeypatch.setattr(nn.Module, "compile", lambda network: compile_module(network, backend="aot_eager"))  # no C++
+    plain, compiled = Training(images, SMALL), Training(images, SMALL, compiled=True)
+    for _ in range(2):
+        expected, found = plain.advance(), compiled.advance()
+    assert found == pytest.approx(expected, rel=1e-2)  # bfloat16
+    assert state(compiled).keys() == state(plain).keys()
+
+
+def test_losses_that_are_not_read_change_nothing(images, uninterrupted):
+    run = Training(images, SMALL)
+    assert [run.advance(read_losses=False) for _ in range(SMALL.steps)] == [{}] * SMALL.steps
+    assert_bit_identical(uninterrupted, run)
+
+
+def test_a_stream_on_the_device_is_seeded_by_the_one_that_is_kept(images, tmp_path):
+    first, second = Training(images, SMALL), Training(images, SMALL)
+    first.stream, second.stream = torch.Generator(), torch.Generator()  # as on a GPU
+    first.advance()
+    first.save(tmp_path / "run.safetensors")
+    second.restore(tmp_path / "run.safetensors")
+    first.advance(), second.advance()
+    assert_bit_identical(first, second)
+
+
 # Networks
 
 
@@ -304,6 +330,33 @@ def test_a_generator_on_a_device_is_a_copy(generator, rng):
     copy = generator.to("cpu")
     assert torch.equal(copy(z), generator(z))
     assert copy.network is not generator.network
+
+
+def test_the_pullback_is_that_of_automatic_differentiation(generator, rng):
+    z, u = torch.randn(6, 5, generator=rng), torch.randn(6, 4096, generator=rng)
+    z.requires_grad_()
+    value, pullback = generator.vjp(z)
+    reference = ((generator.network(z[..., None, None]).flatten(1) + 1) / 2).float()
+    torch.testing.assert_close(value, reference.detach(), rtol=1e-5, atol=1e-6)
+    (expected,) = torch.autograd.grad(reference, z, u, retain_graph=True)
+    torch.testing.assert_close(pullback(u), expected, rtol=1e-4, atol=1e-6)
+    torch.testing.assert_close(torch.autograd.grad(generator(z), z, u)[0], expected, rtol=1e-4, atol=1e-6)
+
+
+def test_a_generator_in_bfloat16_keeps_three_digits_and_single_codes_and_images(rng):
+    exact, rounded = load_generator("distortions"), load_generator("distortions", dtype=torch.bfloat16)
+    z, u = torch.randn(8, 50, generator=rng), torch.randn(8, 4096, generator=rng)
+    (value, pullback), (reference, exact_pullback) = rounded.vjp(z), exact.vjp(z)
+    pulled, expected = pullback(u), exact_pullback(u)
+    assert value.dtype == pulled.dtype == torch.float32
+    assert (value - reference).square().mean().sqrt() < 5e-3
+    assert (pulled - expected).norm() < 0.05 * expected.norm()
+    assert not torch.equal(value, reference)
+
+
+def test_a_network_of_other_layers_is_refused():
+    with pytest.raises(ValueError, match="network has the layers Linear, ReLU, but transposed convolutions"):
+        ImageGenerator(nn.Sequential(nn.Linear(2, 2), nn.ReLU()))
 
 
 def test_a_code_of_another_length_is_refused(generator):
