@@ -129,24 +129,45 @@ def train(
         "training"
     ),
     ship: Annotated[bool, typer.Option(help="Put the trained generator into demod/weights, with its card.")] = True,
+    compiled: Annotated[
+        bool, typer.Option("--compile", help="Have torch compile the networks; for CUDA: on a CPU it saves nothing.")
+    ] = False,
+    base_width: Annotated[int | None, typer.Option(min=1, help="Channels of the last hidden layer.")] = None,
+    steps: Annotated[int | None, typer.Option(min=1, help="Steps in all; a longer run continues a shorter one.")] = None,
+    batch_size: Annotated[int | None, typer.Option(min=1, help="Images a step, of all processes together.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Of the weights and of all that is drawn.")] = None,
 ) -> None:
     """Train a generator (hours on a CPU) and ship it.
 
-    A run that is killed loses at most 100 steps: the same command takes it up again.
+    A run that is killed loses at most 100 steps: the same command takes it up again. Settings other than those of the
+    shipped generator (base width, steps, batch size, seed) need --no-ship and a folder of their own.
+
+    Several GPUs, or several processes on the CPU, share each batch under torchrun:
+    `torchrun --nproc-per-node 4 --no-python demod train digits`. The first writes the files.
     """
+    from dataclasses import replace
+
     import torch
 
     from demod.data import MNISTUnavailableError
     from demod.dcgan import SETTINGS, training_images
     from demod.dcgan import ship as ship_generator
     from demod.dcgan import train as train_generator
+    from demod.processes import processes, rank
 
+    asked = {"base_width": base_width, "steps": steps, "batch_size": batch_size, "seed": seed}
+    settings = replace(SETTINGS[name.value], **{key: value for key, value in asked.items() if value is not None})
+    if ship and settings != SETTINGS[name.value]:
+        _fail(ValueError("only a generator with the standard settings is shipped; add --no-ship, and a --folder."))
     if device is Device.CUDA and not torch.cuda.is_available():
         _fail(ValueError("device is cuda, but torch sees no CUDA device; use auto or cpu."))
     chosen = "cuda" if device is not Device.CPU and torch.cuda.is_available() else "cpu"
     try:
-        run = train_generator(training_images(name.value), SETTINGS[name.value], folder / name.value, device=chosen)
-        if ship:
+        with processes(chosen) as own:
+            images = training_images(name.value)
+            run = train_generator(images, settings, folder / name.value, device=own, compiled=compiled)
+            first = rank() == 0
+        if ship and first:
             card = ship_generator(name.value, run, _held_out(name))
             error = card["representation_error"]["median"]
             Console(highlight=False).print(f"{name.value} shipped: median representation error {error:.2e} a pixel, squared")

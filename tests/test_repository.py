@@ -30,11 +30,11 @@ PINNED = {canonicalize_name(Requirement(line).name) for line in LOCK}
 
 # Each module imports only from those before it.
 LAYERS = (
-    *("artifacts", "generators"),
+    *("artifacts", "processes", "generators"),
     *("objective", "expectation", "wdc", "hyperbolas"),
     *("factors", "descent", "landscape", "baselines"),
-    *("data", "image_generator", "dcgan", "demodulation"),
-    *("sweeps", "comparison", "claims"),
+    *("data", "image_generator", "dcgan", "autoencoder", "demodulation"),
+    *("sweeps", "comparison", "image_study", "claims"),
     "figures",
     *("chapter", "book"),
     "cli",
