@@ -66,7 +66,7 @@ SETTINGS = {
     "digits-tuned": AutoencoderSettings(
         (100,), steps=1700, dcgan="digits", encoder=32, batch_size=32, decoder_lr=3e-4, noise=0.1, warm_up=200
     ),
-    "relu-digits": AutoencoderSettings((100, 1000), steps=12_000, noise=0.25),
+    "relu-digits": AutoencoderSettings((100, 1000), steps=12_000, noise=0.05),
 } | {f"relu-{family}": AutoencoderSettings((50, 250), steps=8_000, encoder=256, noise=0.02) for family in FAMILIES}
 
 

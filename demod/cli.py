@@ -184,6 +184,39 @@ def _held_out(name: Trained) -> "Tensor":  # noqa: F821 - torch is loaded only b
     return resize(random_distortions(64, seed=1))
 
 
+@app.command()
+def study(
+    blocks: Annotated[
+        int, typer.Option(min=1, help="Blocks of 32 test digits of the paper's experiment; 8 is all of it.")
+    ] = 8,
+    jobs: Annotated[int, typer.Option(help="Cells that run at once, on a thread each; -1: one per core.")] = -1,
+    folder: Annotated[Path, typer.Option(help="Where finished cells are kept; a study that was cut off goes on.")] = Path(
+        "_build/study"
+    ),
+    output: Annotated[Path, typer.Option(help="The file to write, with its card beside it.")] = Path(
+        "results/image-study.npz"
+    ),
+) -> None:
+    """Run every method on the same images (about two hours on two cores) and store the results that the book shows.
+
+    Needs MNIST, and SimpleITK from the extra demod[rivals].
+    """
+    from demod.image_study import STUDY_SEED, run_study
+
+    found = run_study(folder, blocks=blocks, jobs=jobs)
+    command = f"demod study --blocks {blocks}"
+    found.save(output, {"command": command, "seed": STUDY_SEED, "blocks": blocks, "weights": _weights()})
+    Console(highlight=False).print(f"{output}: {len(found.cells)} cells")
+
+
+def _weights() -> dict[str, str]:
+    """Return the SHA-256 of the shipped weights, by name."""
+    from demod.artifacts import read_json
+    from demod.dcgan import WEIGHTS
+
+    return {path.stem: read_json(path)["sha256"] for path in sorted(WEIGHTS.glob("*.json"))}
+
+
 @app.command(hidden=True)
 def accept(root: Annotated[Path, typer.Option(file_okay=False, exists=True)] = Path()) -> None:
     """Write the numbers and the verdicts of the last build to tests/expected as the accepted ones, for review.

@@ -19,18 +19,21 @@ family, learned from the same training images:
 import string
 import time
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import cache, partial
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
+from demod.artifacts import load_arrays, save_arrays
 from demod.autoencoder import load_prior, training_images
 from demod.baselines import bias_field, csgm, homomorphic, log_quadratic, log_subspace, nulls, pca_als
 from demod.baselines.subspaces import Subspace, principal_subspace
-from demod.data import CENTRES, SIDE, distortion, invert, load_mnist, mnist_available, modulator_images, resize
+from demod.data import CENTRES, FAMILIES, SIDE, distortion, invert, load_mnist, mnist_available, modulator_images, resize
 from demod.dcgan import load_generator, load_notebook_generator
 from demod.demodulation import (
     BEST_SETTING,
@@ -43,7 +46,7 @@ from demod.demodulation import (
     score,
 )
 from demod.generators import Generator
-from demod.sweeps import Cell, Result
+from demod.sweeps import Cell, Result, sweep
 
 METHODS = (
     *("algorithm_1", "untuned", "relu", "paper", "notebook", "oracle"),
@@ -54,6 +57,11 @@ CLASSICAL = METHODS[6:11]
 FIRST_DIGIT = 5000  # of the MNIST test digits; those before served to choose settings
 CHOOSING_SEED, STUDY_SEED = 2, 3
 WIDE = 49.5  # σ
+NOISES = (0.0, 0.02, 0.05)
+FAMILY_METHODS = ("algorithm_1", "relu", *CLASSICAL, "input", "constant")
+FAMILY_BLOCK, STARTS_BLOCK = 150, 500  # digits that the blocks of the paper's family do not reach
+OPTIONS = ("noise", "missing", "glyphs", "iterations", "starts", "again")
+DEFAULTS = {"noise": 0.0, "missing": 0.0, "glyphs": False}
 PRIOR_OF = {"wide": "bump"}
 SIGNAL_DIMENSIONS, MODULATOR_DIMENSIONS = 100, 50
 
@@ -129,7 +137,7 @@ def study_cell(cell: Cell, rng: torch.Generator) -> Result:
     -------
     dict
         psnr and ssim of the signal, psnr_modulator and ssim_modulator, residual, the mean-squared one over the observed
-        pixels, each (count,), and seconds, (1,).
+        pixels, and seconds an image, each (count,).
 
     Raises
     ------
@@ -153,7 +161,7 @@ def study_cell(cell: Cell, rng: torch.Generator) -> Result:
     kept = torch.ones(SIDE, SIDE, dtype=torch.bool) if mask is None else mask
     residual = (signal * modulator - y)[:, kept].square().mean(-1)
     scores = {"psnr": digit.psnr, "ssim": digit.ssim, "psnr_modulator": shade.psnr, "ssim_modulator": shade.ssim}
-    return {**scores, "residual": residual, "seconds": torch.tensor([seconds])}
+    return {**scores, "residual": residual, "seconds": torch.full_like(residual, seconds / len(y))}
 
 
 def solve(
@@ -252,3 +260,90 @@ def components(name: str, dimension: int) -> Subspace:
 def logarithms(family: str) -> Subspace:
     """Return the principal subspace of the logarithms of 5,000 training modulators, darker pixels taken for 1/255."""
     return principal_subspace(_examples(family).clamp(min=1 / 255).log(), MODULATOR_DIMENSIONS)
+
+
+def study_cells(blocks: int) -> list[Cell]:
+    """Return the cells of the whole study; the paper's family has `blocks` of 32 digits, everything else fewer.
+
+    paper's family      every method on the same digits; those that take long on a half or a quarter of the blocks
+    other families      16 digits for each of three noise levels, and with half of the pixels missing
+    one start           8 digits, 20 starts
+    iterations          8 digits, 10 times as many
+    out of range        letters, and bumps that are wider than any that a prior has seen
+    """
+    shares = {"untuned": 4, "paper": 2, "notebook": 4, "oracle": 4}
+    cells: list[Cell] = [
+        {"method": method, "family": "bump", "number": number, "count": 32}
+        for method in METHODS
+        for number in range(max(1, blocks // shares.get(method, 1)))
+    ]
+    conditions = [{"noise": noise} for noise in NOISES] + [{"missing": 0.5}]
+    few = {"number": FAMILY_BLOCK, "count": 16}
+    cells += [
+        {"method": method, "family": family, **few, **condition}
+        for family in FAMILIES
+        for condition in conditions
+        for method in FAMILY_METHODS
+    ]
+    eight = {"family": "bump", "number": STARTS_BLOCK, "count": 8}
+    cells += [{"method": "algorithm_1", **eight, "starts": 1, "again": k} for k in range(20)]
+    cells += [{"method": "paper", **eight, "iterations": iterations} for iterations in (500, 5000)]
+    out = [{"family": "bump", "glyphs": True}, {"family": "wide"}]
+    return cells + [{"method": "algorithm_1", **few, **condition} for condition in out]
+
+
+def run_study(folder: Path, *, blocks: int, jobs: int | None = None, progress: bool = True) -> "Study":
+    """Run the cells of the study that `folder` lacks, and return all results."""
+    cells = study_cells(blocks)
+    return Study(cells, sweep(study_cell, cells, folder, seed=STUDY_SEED, jobs=jobs, progress=progress))
+
+
+@dataclass(frozen=True)
+class Study:
+    """Cells and their results, in the same order."""
+
+    cells: list[Cell]
+    results: list[Result]
+
+    def select(self, name: str, **conditions: object) -> Tensor:
+        """Return the values `name` of all cells that meet the conditions, one after the other; a key left out is absent.
+
+        Raises
+        ------
+        ValueError
+            If no cell does.
+        """
+        asked = ("method", "family", *OPTIONS)
+        found = [
+            result[name]
+            for cell, result in zip(self.cells, self.results, strict=True)
+            if all(cell.get(key, DEFAULTS.get(key)) == conditions.get(key, DEFAULTS.get(key)) for key in asked)
+        ]
+        if not found:
+            raise ValueError(f"no cell of the study has {conditions}; see `study_cells` for what there is.")
+        return torch.cat(found)
+
+    def save(self, path: Path, provenance: dict[str, Any]) -> None:
+        """Write everything to `path` (.npz) and its card."""
+        names = sorted(self.results[0])
+        arrays = {name: np.concatenate([result[name].numpy() for result in self.results]) for name in names}
+        cells = [dict(cell) for cell in self.cells]
+        save_arrays(path, arrays, {"cells": cells, **provenance})
+
+    @classmethod
+    def load(cls, path: Path) -> "Study":
+        """Read what `save` wrote."""
+        arrays, card = load_arrays(path)
+        ends = np.cumsum([cell["count"] for cell in card["cells"]])
+        results = [
+            {name: torch.from_numpy(values[end - cell["count"] : end]) for name, values in arrays.items()}
+            for cell, end in zip(card["cells"], ends, strict=True)
+        ]
+        return cls(card["cells"], results)
+
+
+def bootstrap(values: Tensor, rng: torch.Generator, *, draws: int = 2000) -> tuple[float, float, float]:
+    """Return the median of values (N,) and the ends of its 95 % bootstrap interval."""
+    drawn = values[torch.randint(len(values), (draws, len(values)), generator=rng)].quantile(0.5, dim=1)
+    low, high = drawn.quantile(torch.tensor([0.025, 0.975], dtype=values.dtype))
+    return values.quantile(0.5).item(), low.item(), high.item()
