@@ -1,10 +1,10 @@
 """A step of DCGAN training: `Training` against the loop of the textbook, in plain float32 PyTorch.
 
-The textbook takes D on real and on fake images with a backward pass each, then G with a backward pass through all of D, and
-reads its losses; neither instance noise nor a moving average costs it anything, and its images are ready-made. Width and
-batch are the same. Both are run in turn, several times; the table gives medians in milliseconds per step. The floor is the time of
-the convolutions that the step cannot do without, in bfloat16: through G once forward and once back, through D three times
-forward, twice back to its weights and inputs, once back to its inputs. `make bench` runs it and writes
+The textbook takes D on real and on fake images with a backward pass each, then G with a backward pass through all of D,
+and reads its losses; neither instance noise nor a moving average costs it anything, and its images are ready-made. Width
+and batch are the same. Both are run in turn, several times; the table gives medians in milliseconds per step. The floor is
+the time of the convolutions that the step cannot do without, in bfloat16: through G once forward and once back, through D
+three times forward, twice back to its weights and inputs, once back to its inputs. `make bench` runs it and writes
 results/benchmark-training.json.
 """
 
