@@ -31,8 +31,10 @@ from torch.nn.functional import normalize
 from tqdm import tqdm
 
 from demod.artifacts import load_tensors, save_tensors, sha256, versions, write_json
+from demod.baselines.nulls import nearest
 from demod.data import FAMILIES, distortion_images, invert, load_mnist, modulator_images, resize
 from demod.dcgan import WEIGHTS, discriminator_network, load_shipped, representation_error, shipped_network
+from demod.demodulation import align
 from demod.generators import Generator, ReLUGenerator
 from demod.image_generator import ImageGenerator
 
@@ -309,11 +311,24 @@ def ship(name: str, run: Autoencoding, held_out: Tensor, *, folder: Path = WEIGH
         "dtype": "float16",
         "held_out_images": len(held_out),
         "representation_error": {"median": error.median().item(), "mean": error.mean().item(), "worst": error.max().item()},
+        "nearest_training_image": nearest_training_image(prior, run.images.cpu()).median().item(),
         "sha256": sha256(path),
         "versions": versions(),
     }
     write_json(folder / f"{name}.json", card)
     return card
+
+
+def nearest_training_image(G: Generator, images: Tensor, *, samples: int = 64) -> Tensor:
+    """Return min_{d, a} ‖a d - G(z)‖²/‖G(z)‖² over the training images d, uint8 (N, 28, 28), for random codes, (samples,).
+
+    A prior that had learned its training images by heart would bring this to zero.
+    """
+    z = torch.randn(samples, G.widths[0], generator=torch.Generator().manual_seed(0))
+    drawn = G(z).reshape(samples, 64, 64)
+    drawn = drawn / drawn.amax((-2, -1), keepdim=True)
+    closest = nearest(resize(images), drawn).signal
+    return (align(closest, drawn) - drawn).square().sum((-2, -1)) / drawn.square().sum((-2, -1))
 
 
 def _rounded(run: Autoencoding, tensors: dict[str, Tensor]) -> Generator:

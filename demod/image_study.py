@@ -11,6 +11,7 @@ family, learned from the same training images:
     untuned       the same with the DCGAN as adversarial training left it
     relu          ReLU networks for both factors, Algorithm 1 to the letter
     paper, notebook   the DCGANs with the paper's setting, and with that of the authors' published notebook; only "bump"
+    seeds         the same with smaller ReLU networks, trained anew from the seed `again`
     oracle        the modulator known, Adam over the digit's code alone
     log_quadratic, log_subspace, homomorphic, bias_field, pca_als   classical, see `demod.baselines`
     input, constant, nearest   what is had for nothing: y itself, white, the nearest training digit
@@ -18,9 +19,9 @@ family, learned from the same training images:
 
 import string
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from functools import cache, partial
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +31,8 @@ from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
 from demod.artifacts import load_arrays, save_arrays
-from demod.autoencoder import load_prior, training_images
+from demod.autoencoder import SETTINGS as AUTOENCODERS
+from demod.autoencoder import image_prior, load_prior, train, training_images
 from demod.baselines import bias_field, csgm, homomorphic, log_quadratic, log_subspace, nulls, pca_als
 from demod.baselines.subspaces import Subspace, principal_subspace
 from demod.data import CENTRES, FAMILIES, SIDE, distortion, invert, load_mnist, mnist_available, modulator_images, resize
@@ -55,8 +57,9 @@ METHODS = (
 )
 CLASSICAL = METHODS[6:11]
 FIRST_DIGIT = 5000  # of the MNIST test digits; those before served to choose settings
-CHOOSING_SEED, STUDY_SEED = 2, 3
+STUDY_SEED = 3
 WIDE = 49.5  # σ
+SMALL_WIDTH, SMALL_STEPS = 250, 3000
 NOISES = (0.0, 0.02, 0.05)
 FAMILY_METHODS = ("algorithm_1", "relu", *CLASSICAL, "input", "constant")
 FAMILY_BLOCK, STARTS_BLOCK = 150, 500  # digits that the blocks of the paper's family do not reach
@@ -147,14 +150,16 @@ def study_cell(cell: Cell, rng: torch.Generator) -> Result:
     cell = dict(cell)
     method, device = cell.pop("method"), cell.pop("device", "cpu")
     changes = {name: cell.pop(name) for name in ("iterations", "starts") if name in cell}
-    cell.pop("again", None)
-    if method not in METHODS:
-        raise ValueError(f"method is {method!r}, but the study has {', '.join(METHODS)}.")
+    again = cell.pop("again", 0)
+    if method not in (*METHODS, "seeds"):
+        raise ValueError(f"method is {method!r}, but the study has {', '.join(METHODS)} and seeds.")
     w, x, y, mask = image_block(**cell)
     started = time.perf_counter()
     noise = cell.get("noise", 0.0)
     family = PRIOR_OF.get(cell["family"], cell["family"])
-    signal, modulator = solve(method, family, y.to(device), noise=noise, mask=mask, modulator=x, rng=rng, **changes)
+    signal, modulator = solve(
+        method, family, y.to(device), noise=noise, mask=mask, modulator=x, rng=rng, again=again, **changes
+    )
     seconds = time.perf_counter() - started
     signal, modulator = signal.cpu(), modulator.cpu()
     digit, shade = score(signal, w), score(modulator, x)
@@ -173,6 +178,7 @@ def solve(
     mask: Tensor | None,
     modulator: Tensor,
     rng: torch.Generator,
+    again: int = 0,
     **changes: int,
 ) -> tuple[Tensor, Tensor]:
     """Return what `method` finds for y (B, 64, 64): signal and modulator. Only the oracle looks at the true modulator.
@@ -181,11 +187,10 @@ def solve(
     """
     seed = int(torch.randint(2**31, (), generator=rng))
     if method in DESCENTS:
-        setting, signal_prior, modulator_prior = DESCENTS[method]
-        priors = {"signal_prior": signal_prior(), "modulator_prior": modulator_prior(family)}
-        priors = {name: prior.to(device=y.device) for name, prior in priors.items()}
-        setting = replace(setting, **changes)
-        found = recover(y, setting=setting, mask=None if mask is None else mask.to(y.device), seed=seed, **priors)
+        setting, priors = DESCENTS[method](family, again)
+        G1, G2 = (prior.to(device=y.device) for prior in priors)
+        setting, mask = replace(setting, **changes), None if mask is None else mask.to(y.device)
+        found = recover(y, setting=setting, mask=mask, seed=seed, signal_prior=G1, modulator_prior=G2)
         return found.signal, found.modulator
     if method == "oracle":
         return _oracle(y, modulator, mask, rng), modulator
@@ -193,20 +198,32 @@ def solve(
     return found.signal, found.modulator
 
 
-def _bump_modulators(family: str) -> Generator:
-    return load_generator("distortions") if family == "bump" else load_prior(family)
+def _with_dcgan(setting: Setting, name: str) -> Callable:
+    """Return the descent with the DCGAN `name` for the digit, and for modulators other than bumps a ReLU network."""
+
+    def descent(family: str, again: int) -> tuple[Setting, tuple[Generator, Generator]]:
+        return setting, (load_generator(name), load_generator("distortions") if family == "bump" else load_prior(family))
+
+    return descent
 
 
-DESCENTS: dict[str, tuple[Setting, Callable[[], Generator], Callable[[str], Generator]]] = {
-    "algorithm_1": (BEST_SETTING, partial(load_generator, "digits-tuned"), _bump_modulators),
-    "untuned": (BEST_SETTING, partial(load_generator, "digits"), _bump_modulators),
-    "relu": (RELU_SETTING, partial(load_prior, "digits"), load_prior),
-    "paper": (PAPER_SETTING, partial(load_generator, "digits"), _bump_modulators),
-    "notebook": (
+def _small_prior(name: str, seed: int) -> Generator:
+    settings = replace(AUTOENCODERS[f"relu-{name}"], steps=SMALL_STEPS, seed=seed)
+    settings = replace(settings, widths=(settings.widths[0], SMALL_WIDTH))
+    trained = train(training_images(name), settings, progress=False).decoder.weights
+    return image_prior([W.detach() for W in trained])
+
+
+DESCENTS: dict[str, Callable[[str, int], tuple[Setting, tuple[Generator, Generator]]]] = {
+    "algorithm_1": _with_dcgan(BEST_SETTING, "digits-tuned"),
+    "untuned": _with_dcgan(BEST_SETTING, "digits"),
+    "paper": _with_dcgan(PAPER_SETTING, "digits"),
+    "notebook": lambda family, again: (
         NOTEBOOK_SETTING,
-        lambda: load_notebook_generator("digits"),
-        lambda _: load_notebook_generator("distortions"),
+        (load_notebook_generator("digits"), load_notebook_generator("distortions")),
     ),
+    "relu": lambda family, again: (RELU_SETTING, (load_prior("digits"), load_prior(family))),
+    "seeds": lambda family, again: (RELU_SETTING, (_small_prior("digits", again), _small_prior(family, again))),
 }
 
 
@@ -287,6 +304,7 @@ def study_cells(blocks: int) -> list[Cell]:
     ]
     eight = {"family": "bump", "number": STARTS_BLOCK, "count": 8}
     cells += [{"method": "algorithm_1", **eight, "starts": 1, "again": k} for k in range(20)]
+    cells += [{"method": "seeds", "family": "bump", **few, "again": k} for k in range(1, 4)]
     cells += [{"method": "paper", **eight, "iterations": iterations} for iterations in (500, 5000)]
     out = [{"family": "bump", "glyphs": True}, {"family": "wide"}]
     return cells + [{"method": "algorithm_1", **few, **condition} for condition in out]
@@ -322,6 +340,12 @@ class Study:
         if not found:
             raise ValueError(f"no cell of the study has {conditions}; see `study_cells` for what there is.")
         return torch.cat(found)
+
+    def medians(self, name: str, methods: Sequence[str], families: Sequence[str], conditions: Sequence[Cell]) -> Tensor:
+        """Return the median of `name`, shape (methods, families · conditions), the conditions of one family side by side."""
+        columns = [{"family": family, **condition} for family in families for condition in conditions]
+        rows = [[self.select(name, method=method, **column).quantile(0.5) for column in columns] for method in methods]
+        return torch.tensor(rows)
 
     def save(self, path: Path, provenance: dict[str, Any]) -> None:
         """Write everything to `path` (.npz) and its card."""
