@@ -33,7 +33,7 @@ LAYERS = (
     *("artifacts", "generators"),
     *("objective", "expectation", "wdc", "hyperbolas"),
     *("factors", "descent", "landscape", "baselines"),
-    *("data", "dcgan", "demodulation"),
+    *("data", "dcgan", "demodulation", "photo"),
     *("sweeps", "comparison", "claims"),
     "figures",
     *("chapter", "book"),
