@@ -52,7 +52,7 @@ NOTEBOOK_SETTING = Setting(
     step=1.0, momentum=0.9, iterations=500, reflect_every=100, balance=True, starts=1, simultaneous=True
 )
 RELU_SETTING = Setting(step=4.0, momentum=0.9, iterations=500, reflect_every=1, balance=True, starts=4)
-BEST_SETTING = Setting(step=32.0, momentum=0.9, iterations=500, reflect_every=25, balance=False, starts=3)
+BEST_SETTING = Setting(step=32.0, momentum=0.9, iterations=500, reflect_every=25, balance=False, starts=1)
 
 
 @dataclass(frozen=True)

@@ -33,7 +33,7 @@ LAYERS = (
     *("artifacts", "processes", "generators"),
     *("objective", "expectation", "wdc", "hyperbolas"),
     *("factors", "descent", "landscape", "baselines"),
-    *("data", "image_generator", "dcgan", "demodulation", "autoencoder"),
+    *("data", "image_generator", "dcgan", "demodulation", "autoencoder", "photo"),
     *("sweeps", "comparison", "image_study", "claims"),
     "figures",
     *("chapter", "book"),
