@@ -34,7 +34,7 @@ LAYERS = (
     *("objective", "expectation", "wdc", "hyperbolas"),
     *("factors", "descent", "landscape", "baselines"),
     *("data", "dcgan", "demodulation"),
-    *("sweeps", "comparison", "claims"),
+    *("sweeps", "comparison", "intervals", "claims"),
     "figures",
     *("chapter", "book"),
     "cli",
