@@ -129,24 +129,45 @@ def train(
         "training"
     ),
     ship: Annotated[bool, typer.Option(help="Put the trained generator into demod/weights, with its card.")] = True,
+    compiled: Annotated[
+        bool, typer.Option("--compile", help="Have torch compile the networks; for CUDA: on a CPU it saves nothing.")
+    ] = False,
+    base_width: Annotated[int | None, typer.Option(min=1, help="Channels of the last hidden layer.")] = None,
+    steps: Annotated[int | None, typer.Option(min=1, help="Steps in all; a longer run continues a shorter one.")] = None,
+    batch_size: Annotated[int | None, typer.Option(min=1, help="Images a step, of all processes together.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Of the weights and of all that is drawn.")] = None,
 ) -> None:
     """Train a generator (hours on a CPU) and ship it.
 
-    A run that is killed loses at most 100 steps: the same command takes it up again.
+    A run that is killed loses at most 100 steps: the same command takes it up again. Settings other than those of the
+    shipped generator (base width, steps, batch size, seed) need --no-ship and a folder of their own.
+
+    Several GPUs, or several processes on the CPU, share each batch under torchrun:
+    `torchrun --nproc-per-node 4 --no-python demod train digits`. The first writes the files.
     """
+    from dataclasses import replace
+
     import torch
 
     from demod.data import MNISTUnavailableError
     from demod.dcgan import SETTINGS, training_images
     from demod.dcgan import ship as ship_generator
     from demod.dcgan import train as train_generator
+    from demod.processes import processes, rank
 
+    asked = {"base_width": base_width, "steps": steps, "batch_size": batch_size, "seed": seed}
+    settings = replace(SETTINGS[name.value], **{key: value for key, value in asked.items() if value is not None})
+    if ship and settings != SETTINGS[name.value]:
+        _fail(ValueError("only a generator with the standard settings is shipped; add --no-ship, and a --folder."))
     if device is Device.CUDA and not torch.cuda.is_available():
         _fail(ValueError("device is cuda, but torch sees no CUDA device; use auto or cpu."))
     chosen = "cuda" if device is not Device.CPU and torch.cuda.is_available() else "cpu"
     try:
-        run = train_generator(training_images(name.value), SETTINGS[name.value], folder / name.value, device=chosen)
-        if ship:
+        with processes(chosen) as own:
+            images = training_images(name.value)
+            run = train_generator(images, settings, folder / name.value, device=own, compiled=compiled)
+            first = rank() == 0
+        if ship and first:
             card = ship_generator(name.value, run, _held_out(name))
             error = card["representation_error"]["median"]
             Console(highlight=False).print(f"{name.value} shipped: median representation error {error:.2e} a pixel, squared")
@@ -161,6 +182,39 @@ def _held_out(name: Trained) -> "Tensor":  # noqa: F821 - torch is loaded only b
     if name is Trained.DIGITS:
         return resize(invert(load_mnist("test")[0][:64]))
     return resize(random_distortions(64, seed=1))
+
+
+@app.command()
+def study(
+    blocks: Annotated[
+        int, typer.Option(min=1, help="Blocks of 32 test digits of the paper's experiment; 8 is all of it.")
+    ] = 8,
+    jobs: Annotated[int, typer.Option(help="Cells that run at once, on a thread each; -1: one per core.")] = -1,
+    folder: Annotated[Path, typer.Option(help="Where finished cells are kept; a study that was cut off goes on.")] = Path(
+        "_build/study"
+    ),
+    output: Annotated[Path, typer.Option(help="The file to write, with its card beside it.")] = Path(
+        "results/image-study.npz"
+    ),
+) -> None:
+    """Run every method on the same images (about two hours on two cores) and store the results that the book shows.
+
+    Needs MNIST, and SimpleITK from the extra demod[rivals].
+    """
+    from demod.image_study import STUDY_SEED, run_study
+
+    found = run_study(folder, blocks=blocks, jobs=jobs)
+    command = f"demod study --blocks {blocks}"
+    found.save(output, {"command": command, "seed": STUDY_SEED, "blocks": blocks, "weights": _weights()})
+    Console(highlight=False).print(f"{output}: {len(found.cells)} cells")
+
+
+def _weights() -> dict[str, str]:
+    """Return the SHA-256 of the shipped weights, by name."""
+    from demod.artifacts import read_json
+    from demod.dcgan import WEIGHTS
+
+    return {path.stem: read_json(path)["sha256"] for path in sorted(WEIGHTS.glob("*.json"))}
 
 
 @app.command(hidden=True)
