@@ -34,7 +34,7 @@ LAYERS = (
     *("objective", "expectation", "wdc", "hyperbolas"),
     *("factors", "descent", "landscape", "baselines"),
     *("data", "image_generator", "dcgan", "demodulation", "autoencoder", "photo"),
-    *("sweeps", "comparison", "image_study", "claims"),
+    *("sweeps", "comparison", "image_study", "intervals", "claims"),
     "figures",
     *("chapter", "book"),
     "cli",
