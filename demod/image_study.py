@@ -210,8 +210,8 @@ def _with_dcgan(setting: Setting, name: str) -> Callable:
 def _small_prior(name: str, seed: int) -> Generator:
     settings = replace(AUTOENCODERS[f"relu-{name}"], steps=SMALL_STEPS, seed=seed)
     settings = replace(settings, widths=(settings.widths[0], SMALL_WIDTH))
-    trained = train(training_images(name), settings, progress=False).decoder.weights
-    return image_prior([W.detach() for W in trained])
+    run = train(training_images(name), settings, progress=False)
+    return image_prior([W.detach() for W in run.decoder.weights], run.centre())
 
 
 DESCENTS: dict[str, Callable[[str, int], tuple[Setting, tuple[Generator, Generator]]]] = {
