@@ -6,7 +6,7 @@ Exit status: 0 all is well; 1 the work failed, and the message says what to do; 
 import signal
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 from rich.console import Console
@@ -44,7 +44,12 @@ class Trained(StrEnum):
     DISTORTIONS = "distortions"
 
 
-Group = StrEnum("Group", {letter: letter for letter in GROUPS})
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from demod.book.layout import Layout
+
+Group = StrEnum("Group", {letter: letter for letter in GROUPS})  # type: ignore[misc] # mypy asks for a literal
 
 DEVICE = typer.Option(help="auto takes CUDA where there is one, else the CPU.")
 
@@ -61,6 +66,9 @@ def build(
     ] = Profile.QUICK,
     jobs: Annotated[int | None, typer.Option(min=1, help="Chapters that run at once. [default: one per core]")] = None,
     device: Annotated[Device, DEVICE] = Device.AUTO,
+    limit: Annotated[
+        float | None, typer.Option(min=0.01, help="Minutes for one chapter. [default: 30, full: a day]")
+    ] = None,
     root: Annotated[
         Path, typer.Option(help="The folder of _config.yml and _toc.yml.", file_okay=False, exists=True)
     ] = Path(),
@@ -75,7 +83,14 @@ def build(
 
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # stopped by `kill` or by Ctrl-C, the build stops its chapters
     try:
-        build_book(root, profile=profile.value, device=device.value, jobs=jobs, console=Console(highlight=False))
+        build_book(
+            root,
+            profile=profile.value,
+            device=device.value,
+            jobs=jobs,
+            limit=None if limit is None else 60 * limit,
+            console=Console(highlight=False),
+        )
     except BuildError as error:
         _fail(error)
 
@@ -154,7 +169,7 @@ def train(
         _fail(error)
 
 
-def _held_out(name: Trained) -> "Tensor":  # noqa: F821 - torch is loaded only by the commands that need it
+def _held_out(name: Trained) -> "Tensor":
     """Return 64 images that training never saw, (64, 64, 64) in [0, 1]: test digits, or distortions off the grid."""
     from demod.data import invert, load_mnist, random_distortions, resize
 
@@ -186,7 +201,7 @@ def accept(root: Annotated[Path, typer.Option(file_okay=False, exists=True)] = P
         Console(highlight=False).print(f"{written.relative_to(layout.root)}: review it with `git diff`")
 
 
-def _last_build(layout: "Layout") -> dict[str, Any]:  # noqa: F821 - the build's modules are loaded by the commands
+def _last_build(layout: "Layout") -> dict[str, Any]:
     """Return the stamp of the book that is there: profile, chapters, whether MNIST was at hand."""
     from demod.artifacts import read_json
     from demod.book.build import STAMP

@@ -30,7 +30,7 @@ PINNED = {canonicalize_name(Requirement(line).name) for line in LOCK}
 
 # Each module imports only from those before it.
 LAYERS = (
-    *("artifacts", "generators"),
+    *("arguments", "artifacts", "generators"),
     *("objective", "expectation", "wdc", "hyperbolas"),
     *("factors", "descent", "landscape", "baselines"),
     *("data", "dcgan", "demodulation"),
