@@ -102,7 +102,7 @@ def recover(
         If y is not (*B, 64, 64), not finite, outside [0, 1], or zero for some image.
     """
     if not isinstance(y, Tensor):
-        raise TypeError(f"y is a {type(y).__name__}, but a torch.Tensor is required; torch.as_tensor makes one.")
+        raise TypeError(f"y is a {type(y).__name__}, but a torch.Tensor is required; use torch.as_tensor.")
     if y.shape[-2:] != (SIDE, SIDE):
         raise ValueError(f"y has shape {tuple(y.shape)}, but images of 64 × 64 pixels are required; use demod.data.resize.")
     if not torch.is_floating_point(y) or not ((y >= 0) & (y <= 1)).all():
@@ -139,12 +139,12 @@ def recover(
 
 def align(estimate: Tensor, truth: Tensor) -> Tensor:
     """Return a* x̂ with a* = ⟨x̂, x⟩/‖x̂‖², images (*B, 64, 64); an estimate of zero stays zero."""
-    check_alike(estimate=estimate, truth=truth)
     if estimate.shape[-2:] != truth.shape[-2:] or truth.ndim < 2:
         raise ValueError(
             f"estimate has shape {tuple(estimate.shape)} and truth {tuple(truth.shape)}, but both are images (*B, 64, 64): "
             "resize or crop one."
         )
+    check_alike(estimate=estimate, truth=truth)
     energy = estimate.square().sum((-2, -1), keepdim=True)
     scale = (estimate * truth).sum((-2, -1), keepdim=True) / energy
     return torch.where(energy > 0, scale * estimate, 0.0)
