@@ -13,6 +13,7 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -106,8 +107,11 @@ class Chapter:
             self.used_data.append(description)
             self._write_record()
 
-    def figure(self, fig: Figure, name: str, **arrays: np.ndarray | Tensor) -> None:
-        """Write `fig` as `name`.svg and .png, `arrays` as .npz, the provenance as .json, and show the PNG."""
+    def figure(self, fig: Figure, name: str, *, timing: Iterable[str] = (), **arrays: np.ndarray | Tensor) -> None:
+        """Write `fig` as `name`.svg and .png, `arrays` as .npz, the provenance as .json, and show the PNG.
+
+        `timing` names the arrays that are times: the tests do not compare them with accepted ones.
+        """
         path = _folder("DEMOD_FIGURES", "figures") / self.slug / name
         seconds, inches = self._lap(), fig.get_size_inches().tolist()
         with matplotlib.rc_context({"svg.hashsalt": f"{self.slug}/{name}"}), atomic_path(path.with_suffix(".svg")) as svg:
@@ -116,6 +120,7 @@ class Chapter:
             fig.savefig(png, format="png", dpi=DPI)
             display(Image(data=png.read_bytes(), width=round(96 * inches[0])))
         provenance = {"chapter": self.slug, "figure": name, "seconds": seconds, "inches": inches, **self._provenance()}
+        provenance |= {"timing": list(timing)} if timing else {}
         save_arrays(path.with_suffix(".npz"), {key: _to_numpy(array) for key, array in arrays.items()}, provenance)
 
     def interactive(self, fig: Any, name: str, *, height: int = 520) -> None:

@@ -180,11 +180,12 @@ def _held_out(name: Trained) -> "Tensor":
 
 @app.command(hidden=True)
 def accept(root: Annotated[Path, typer.Option(file_okay=False, exists=True)] = Path()) -> None:
-    """Write the numbers and the verdicts of the last build to tests/expected as the accepted ones, for review.
+    """Write numbers, verdicts and arrays of figures of the last build to tests/expected as the accepted ones, for review.
 
-    Tolerances that are there are kept; new numbers get 5 %, integers none.
+    Tolerances that are there are kept; new numbers and arrays get 5 %, integers none.
     """
     from demod.artifacts import read_json, write_json
+    from demod.book.arrays import accept_figures, figures_path, read_figures
     from demod.book.layout import Layout
     from demod.book.numbers import accept as accepted
     from demod.book.numbers import expected_path, read_numbers
@@ -197,8 +198,32 @@ def accept(root: Annotated[Path, typer.Option(file_okay=False, exists=True)] = P
     write_json(path, accepted(numbers, read_json(path) if path.is_file() else {}))
     verdicts = verdicts_path(layout.root, stamp)
     write_json(verdicts, accepted_verdicts(read_verdicts(layout.numbers, stamp["chapters"])))
-    for written in (path, verdicts):
+    figures = figures_path(layout.root, stamp)
+    arrays = read_figures(layout.figures, stamp["chapters"])
+    write_json(figures, accept_figures(arrays, read_json(figures) if figures.is_file() else {}))
+    for written in (path, verdicts, figures):
         Console(highlight=False).print(f"{written.relative_to(layout.root)}: review it with `git diff`")
+
+
+@app.command()
+def compare(
+    first: Annotated[Path, typer.Argument(help="The folder of a book that was built.", file_okay=False, exists=True)],
+    second: Annotated[Path, typer.Argument(help="The folder of another.", file_okay=False, exists=True)],
+) -> None:
+    """Compare the arrays behind all figures of two builds, bit for bit, times apart; differences exit with 1.
+
+    `make determinism` builds the book twice and compares.
+    """
+    from demod.book.arrays import compare_builds
+    from demod.book.layout import BuildError
+
+    try:
+        problems = compare_builds(first.resolve(), second.resolve())
+    except (BuildError, OSError, ValueError) as error:
+        _fail(error)
+    if problems:
+        _fail(ValueError("\n".join(problems)))
+    Console(highlight=False).print("All arrays behind the figures are the same to the bit.")
 
 
 def _last_build(layout: "Layout") -> dict[str, Any]:

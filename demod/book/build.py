@@ -142,11 +142,14 @@ def plan(layout: Layout, profile: str, device: str) -> list[Chapter]:
 def run_chapters(
     layout: Layout, chapters: list[Chapter], jobs: int | None, console: Console, limit: float | None = None
 ) -> None:
-    """Run the chapters that are not in the cache, the longest first, workers × threads = cores."""
+    """Run the chapters that are not in the cache, the longest first, workers × threads = cores.
+
+    The number of threads depends on the book, not on how much of it is stale: sums over more threads round otherwise.
+    """
     stale = [chapter for chapter in chapters if chapter.reasons(layout)]
     on_gpu = any(chapter.parameters["device"] == "cuda" for chapter in stale)
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1  # macOS has none
-    workers = 1 if on_gpu else max(min(jobs or cores, cores, len(stale)), 1)
+    workers = 1 if on_gpu else max(min(jobs or cores, cores, len(chapters)), 1)
     processes: list[subprocess.Popen] = []
     last = {chapter.slug: chapter.card(layout).get("seconds") for chapter in stale}
     terminal = Terminal(console, last, workers)

@@ -86,6 +86,7 @@ def _papermill(
     environment = os.environ | {name: str(threads) for name in THREADS}
     environment |= {"DEMOD_FIGURES": str(run / "figures"), "DEMOD_NUMBERS": str(run / "numbers"), "DEMOD_PLOTLY": PLOTLY}
     environment |= {"DEMOD_SWEEPS": str(layout.sweeps)}  # cells outlive a run that is cut off
+    environment |= {"PYTHONHASHSEED": "0"}  # sets are gone through in one order
     environment |= {"JUPYTER_PREFER_ENV_PATH": "1", "PYDEVD_DISABLE_FILE_VALIDATION": "1"}
     with (run / "papermill.log").open("wb") as log, lifeline() as stdin:
         process = subprocess.Popen(command, env=environment, stdin=stdin, stdout=log, stderr=subprocess.STDOUT)
