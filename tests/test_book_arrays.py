@@ -112,7 +112,8 @@ HEAVY = code(
 from demod.figures.style import canvas
 fig, ax = canvas()
 A, B = (torch.randn(700, 700, generator=chapter.rng(k)) for k in range(2))
-chapter.figure(fig, "products", product=A @ B, singular=torch.linalg.svdvals(A), words=list({"some", "words", "in", "a", "set"}))
+words = list({"some", "words", "in", "no", "order"})
+chapter.figure(fig, "products", product=A @ B, singular=torch.linalg.svdvals(A), words=words)
 chapter.figure(fig, "cost", timing=["seconds"], seconds=[chapter._lap()])"""
 )
 

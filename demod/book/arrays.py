@@ -2,9 +2,9 @@
 
 Two builds of one machine, with as many jobs, leave the same bytes. Machines differ in how they round and in which order they
 sum, so accepted are a few statistics of each array, in tests/expected/<profile>-<mnist|drawn>-figures.json: its shape, how
-many entries are finite, and of those the mean, the root mean square, the least and the greatest. A statistic may be off by the
-array's tolerance times its size: the root mean square for the first two, the greatest absolute value for the others. Arrays
-of times, which a chapter names, are neither compared nor accepted.
+many entries are finite, and of those the mean, the root mean square, the least and the greatest. A statistic may be off by
+the array's tolerance times its size: the root mean square for the first two, the greatest absolute value for the others.
+Arrays of times, which a chapter names, are neither compared nor accepted.
 """
 
 from collections.abc import Iterable, Mapping
