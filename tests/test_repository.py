@@ -263,8 +263,6 @@ def test_without_chromium_make_says_how_to_get_it():
 
 
 PICKLE = re.compile(r"\b(cloud)?pickle\b|torch\.(load|save)\b|allow_pickle=True|joblib\.(load|dump)\b|\.read_pickle")
-    r"\bpickle\b|\bcloudpickle\b|torch\.load\b|torch\.save\b|allow_pickle=True|joblib\.(load|dump)\b|\.read_pickle"
-)
 
 
 @pytest.mark.parametrize("path", [*MODULES, *CHAPTERS, *sorted((ROOT / "benchmarks").glob("*.py"))], ids=name)
