@@ -18,7 +18,7 @@ SOURCES := _config.yml _toc.yml references.bib requirements.lock assets chapters
 # Ruff, mypy and pytest are told nothing here: their settings stand in pyproject.toml.
 
 .DEFAULT_GOAL := help
-.PHONY: help book test check format links determinism canary audit release weights bench clean chromium
+.PHONY: help book test check format links determinism canary audit release chapter weights bench clean chromium
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
@@ -47,7 +47,7 @@ check: $(READY)  ## check style, formatting and types
 format: $(READY)  ## format the code, strip outputs from the chapters
 	@$(BIN)/ruff check --fix
 	@$(BIN)/ruff format
-	@$(BIN)/nbstripout --keep-id chapters/*.ipynb
+	@$(BIN)/nbstripout --keep-id chapters/*.ipynb templates/*.ipynb
 
 links: book  ## follow every link of the book to other hosts
 	@$(BIN)/jupyter-book build _build/stage --path-output _build/links --builder linkcheck
@@ -75,6 +75,12 @@ release: book  ## pack the book and the package, with checksums, into _build/rel
 	@cd _build/html && ../../$(BIN)/python -m zipfile -c ../release/demod-book-$(VERSION).zip .
 	@$(PIP) wheel --no-deps --no-build-isolation --wheel-dir _build/release .
 	@cd _build/release && sha256sum * > SHA256SUMS && cat SHA256SUMS
+
+chapter:  ## begin the chapter NAME=<slug> from templates/chapter.ipynb
+	@echo "$(NAME)" | grep -Eqx '[a-z][a-z0-9-]*' || { echo "Give the chapter a name: make chapter NAME=momentum" >&2; exit 1; }
+	@test ! -e chapters/$(NAME).ipynb || { echo "chapters/$(NAME).ipynb is there already." >&2; exit 1; }
+	@sed 's/CHAPTER/$(NAME)/g' templates/chapter.ipynb > chapters/$(NAME).ipynb
+	@echo "chapters/$(NAME).ipynb is yours: list it in _toc.yml, then '$(BIN)/demod build --chapter $(NAME)' runs it alone"
 
 weights: $(READY)  ## train both generators and ship them in demod/weights (hours on a CPU)
 	@$(BIN)/demod train distortions

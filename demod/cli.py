@@ -66,6 +66,9 @@ def build(
     ] = Profile.QUICK,
     jobs: Annotated[int | None, typer.Option(min=1, help="Chapters that run at once. [default: one per core]")] = None,
     device: Annotated[Device, DEVICE] = Device.AUTO,
+    chapter: Annotated[
+        str | None, typer.Option(help="Execute and check one chapter, by its file's name; leave the book as it is.")
+    ] = None,
     limit: Annotated[
         float | None, typer.Option(min=0.01, help="Minutes for one chapter. [default: 30, full: a day]")
     ] = None,
@@ -89,6 +92,7 @@ def build(
             device=device.value,
             jobs=jobs,
             limit=None if limit is None else 60 * limit,
+            only=chapter,
             console=Console(highlight=False),
         )
     except BuildError as error:

@@ -1,8 +1,10 @@
 """What a build does when the machine, a chapter or a person fails it. The books are those of `fixture_book`."""
 
 import errno
+import json
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -343,6 +345,36 @@ def test_a_damaged_file_of_mnist_stops_the_build_before_anything_runs(tmp_path, 
     with pytest.raises(BuildError, match=r"mnist/t10k.*\.gz is no whole gzip file .*; delete it, and it is down"):
         run(root)
     assert not (root / "_build/executed").exists()
+
+
+def trial(root: Path) -> dict:
+    """The template, begun as the chapter `trial` by `make chapter`."""
+    shutil.copytree(ROOT / "templates", root / "templates")
+    (root / "chapters").mkdir()
+    for file in ("Makefile", "pyproject.toml", "requirements.lock"):
+        shutil.copyfile(ROOT / file, root / file)
+    make = ["make", "--no-print-directory", "chapter", "NAME=trial"]
+    done = subprocess.run(make, cwd=root, capture_output=True, text=True, check=True)
+    assert "'.venv/bin/demod build --chapter trial' runs it alone" in done.stdout
+    assert subprocess.run(make, cwd=root, capture_output=True, check=False).returncode != 0  # never over a chapter
+    assert subprocess.run([*make[:-1], "NAME=../x"], cwd=root, capture_output=True, check=False).returncode != 0
+    return json.loads((root / "chapters/trial.ipynb").read_text())
+
+
+def test_a_chapter_begun_from_the_template_runs_alone_and_under_plain_papermill(tmp_path):
+    chapter = trial(tmp_path)
+    chapter["cells"][0]["source"] = ["# The chapter trial"]
+    root = write_book(tmp_path, chapter, notebook("other", code("raise RuntimeError('not asked for')")))
+    run(root, only="trial")
+    assert {path.name for path in (root / "_build/executed").iterdir()} == {"trial.ipynb", "trial.json"}
+    assert arrays(root)["residuals/residual"].shape == (301, 20)
+    assert not (root / "_build/html").exists()
+    with pytest.raises(BuildError, match=r"There is no chapter trail; _toc\.yml lists trial, other"):
+        run(root, only="trail")
+    plain = [sys.executable, "-m", "papermill", "chapters/trial.ipynb", "out.ipynb", "-p", "seed", "7"]
+    subprocess.run(plain, cwd=root, capture_output=True, check=True)
+    record = read_json(root / "_build/numbers/trial.json")
+    assert (record["seed"], record["profile"]) == (7, "quick")
 
 
 def test_without_mnist_the_book_is_built_and_says_so(tmp_path, monkeypatch):

@@ -20,6 +20,7 @@ from pybtex.database import parse_file
 
 ROOT = Path(__file__).parents[1]
 CHAPTERS = sorted((ROOT / "chapters").glob("*.ipynb"))
+TEMPLATE = ROOT / "templates" / "chapter.ipynb"
 MODULES = sorted((ROOT / "demod").rglob("*.py"))
 CARDS = sorted((ROOT / "demod" / "weights").glob("*.json"))
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
@@ -74,14 +75,14 @@ def test_every_chapter_is_in_the_table_of_contents():
     assert listed == present
 
 
-@pytest.mark.parametrize("notebook", CHAPTERS, ids=name)
+@pytest.mark.parametrize("notebook", [*CHAPTERS, TEMPLATE], ids=name)
 def test_a_chapter_is_committed_without_outputs(notebook):
     for cell in code_cells(notebook):
         assert cell["outputs"] == []
         assert cell["execution_count"] is None
 
 
-@pytest.mark.parametrize("notebook", CHAPTERS, ids=name)
+@pytest.mark.parametrize("notebook", [*CHAPTERS, TEMPLATE], ids=name)
 def test_a_chapter_begins_with_the_three_parameters(notebook):
     first = code_cells(notebook)[0]
     assert first["metadata"]["tags"] == ["parameters"]
@@ -94,7 +95,7 @@ def test_a_chapter_opens_itself_under_its_own_name(notebook):
     assert f'begin("{notebook.stem}", profile=profile, device=device, seed=seed)' in source(code_cells(notebook)[1])
 
 
-@pytest.mark.parametrize("notebook", CHAPTERS, ids=name)
+@pytest.mark.parametrize("notebook", [*CHAPTERS, TEMPLATE], ids=name)
 def test_a_chapter_is_thin(notebook):
     cells = [source(cell) for cell in code_cells(notebook)[2:]]  # after the parameters and the settings
     assert 3 <= len(cells) <= 15

@@ -38,7 +38,16 @@ JUPYTER_BOOK = (sys.executable, "-m", MODULE, "jupyter_book.cli.main:main")
 COMPLAINT = re.compile(r"WARNING|ERROR|Error")
 
 
-def build(root: Path, *, profile: str, device: str, jobs: int | None, console: Console, limit: float | None = None) -> Path:
+def build(
+    root: Path,
+    *,
+    profile: str,
+    device: str,
+    jobs: int | None,
+    console: Console,
+    limit: float | None = None,
+    only: str | None = None,
+) -> Path:
     """Build the book whose sources lie in `root` and return the folder of its HTML.
 
     Parameters
@@ -53,6 +62,8 @@ def build(root: Path, *, profile: str, device: str, jobs: int | None, console: C
         Where the progress is shown.
     limit : float, optional
         Seconds after which a chapter is stopped; by default half an hour for `quick`, a day for `full`.
+    only : str, optional
+        The slug of a chapter: it is executed and checked, and the book is left as it is.
 
     Raises
     ------
@@ -62,27 +73,21 @@ def build(root: Path, *, profile: str, device: str, jobs: int | None, console: C
     start, layout = time.monotonic(), Layout(root.resolve())
     try:
         with only_build(layout):
-            chapters = _build(layout, profile, device, jobs, console, limit)
+            before, chapters = sources(layout.root), plan(layout, profile, device)
+            clear(layout)
+            run_chapters(layout, chapters, jobs, console, limit, only)
+            check_sources(before, sources(layout.root))
+            if only is not None:
+                console.print(f"Its figures are in {_relative(layout.figures / only)}; `demod build` puts it into the book.")
+                return layout.html
+            check_readme(layout, chapters, console)
+            rendered = render(layout, chapters)
     except OSError as error:
         raise _explained(error) from error
+    console.print("  [green]✓[/] the book is rendered and checked" if rendered else "  [dim]= the book is unchanged[/]")
     index = layout.html / "index.html"
     console.print(f"{len(chapters)} chapters in {time.monotonic() - start:.0f} s. Read them: open {_relative(index)}")
     return layout.html
-
-
-def _build(
-    layout: Layout, profile: str, device: str, jobs: int | None, console: Console, limit: float | None
-) -> list[Chapter]:
-    """Build the book, alone, and return its chapters."""
-    clear(layout)
-    before = sources(layout.root)
-    chapters = plan(layout, profile, device)
-    run_chapters(layout, chapters, jobs, console, limit)
-    check_sources(before, sources(layout.root))
-    check_readme(layout, chapters, console)
-    rendered = render(layout, chapters)
-    console.print("  [green]✓[/] the book is rendered and checked" if rendered else "  [dim]= the book is unchanged[/]")
-    return chapters
 
 
 def _explained(error: OSError) -> BuildError:
@@ -140,20 +145,28 @@ def plan(layout: Layout, profile: str, device: str) -> list[Chapter]:
 
 
 def run_chapters(
-    layout: Layout, chapters: list[Chapter], jobs: int | None, console: Console, limit: float | None = None
+    layout: Layout,
+    chapters: list[Chapter],
+    jobs: int | None,
+    console: Console,
+    limit: float | None = None,
+    only: str | None = None,
 ) -> None:
     """Run the chapters that are not in the cache, the longest first, workers × threads = cores.
 
     The number of threads depends on the book, not on how much of it is stale: sums over more threads round otherwise.
     """
-    stale = [chapter for chapter in chapters if chapter.reasons(layout)]
+    chosen = [chapter for chapter in chapters if only in (None, chapter.slug)]
+    if not chosen:
+        raise BuildError(f"There is no chapter {only}; _toc.yml lists {', '.join(chapter.slug for chapter in chapters)}.")
+    stale = [chapter for chapter in chosen if chapter.reasons(layout)]
     on_gpu = any(chapter.parameters["device"] == "cuda" for chapter in stale)
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1  # macOS has none
     workers = 1 if on_gpu else max(min(jobs or cores, cores, len(chapters)), 1)
     processes: list[subprocess.Popen] = []
     last = {chapter.slug: chapter.card(layout).get("seconds") for chapter in stale}
     terminal = Terminal(console, last, workers)
-    later_first = reversed(chapters)  # the first time, when no seconds are known: later chapters take longer
+    later_first = reversed(chosen)  # the first time, when no seconds are known: later chapters take longer
     order = sorted(later_first, key=lambda chapter: -(last.get(chapter.slug) or 0))
 
     def task_chapter() -> Iterator[dict[str, Any]]:
