@@ -12,8 +12,6 @@ The floor is the time of the matrix products that the algorithm needs: through e
 """
 
 import json
-import os
-import platform
 import statistics
 import time
 from collections.abc import Callable
@@ -26,7 +24,7 @@ from rich.console import Console
 from rich.table import Table
 from torch import Tensor
 
-from demod.artifacts import write_json
+from demod.artifacts import machine, write_json
 from demod.descent import default_step_size, descend
 from demod.generators import ReLUGenerator
 from demod.objective import objective
@@ -188,11 +186,11 @@ def main(
     console = Console()
     rows = [compare(*size, iterations=iterations, repeats=repeats) for size in SIZES[: 1 if first else None]]
     show(rows, console)
-    machine = {"cores": os.cpu_count(), "threads": torch.get_num_threads(), "machine": platform.machine()}
-    versions = {"torch": torch.__version__, "jax": jax.__version__ if jax else None}
-    console.print(json.dumps(machine | versions))
+    where = machine() | {"threads": torch.get_num_threads(), "torch": torch.__version__}
+    where["jax"] = jax.__version__ if jax else None
+    console.print(json.dumps(where))
     if not first:
-        write_json(RESULT, {"command": "make bench", "repeats": repeats, **machine, **versions, "rows": rows})
+        write_json(RESULT, {"command": "make bench", "repeats": repeats, **where, "rows": rows})
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ import hashlib
 import json
 import os
 import platform
+import re
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -21,6 +22,8 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+CPUINFO = Path("/proc/cpuinfo")  # Linux; elsewhere Python knows the name
+MODEL = re.compile(r"^model name\s*: (.+)$", re.MULTILINE)
 VERSIONED = ("demod", "torch", "numpy", "matplotlib", "scipy", "scikit-image")
 
 
@@ -86,6 +89,13 @@ def versions() -> dict[str, str]:
         except PackageNotFoundError:
             continue
     return found
+
+
+def machine() -> dict[str, str | int]:
+    """Return what a time depends on: system, processor as the system names it, and the number of cores."""
+    found = MODEL.search(CPUINFO.read_text(encoding="utf-8")) if CPUINFO.is_file() else None
+    processor = found[1] if found else platform.processor() or platform.machine()
+    return {"system": f"{platform.system()} {platform.machine()}", "processor": processor, "cores": os.cpu_count() or 1}
 
 
 def save_arrays(path: Path | str, arrays: Mapping[str, np.ndarray], provenance: Mapping[str, Any]) -> None:

@@ -153,7 +153,8 @@ class Chapter:
     def claim(self, name: str, /, **measured: Measured) -> None:
         """Judge the claim `name` of the ledger, record the verdict, and show it in a box that other pages can link to.
 
-        measured holds, for each criterion of the claim, its value or a pair (value, standard error).
+        measured holds, for each criterion of the claim, its value, (value, standard error), or (value, low, high) with
+        the ends of a 95 % interval.
 
         Raises
         ------

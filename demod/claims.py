@@ -14,7 +14,7 @@ from enum import StrEnum
 from math import floor, isfinite, log10
 from typing import Any
 
-Measured = float | tuple[float, float]
+Measured = float | tuple[float, float] | tuple[float, float, float]
 
 GROUPS = {
     "M": "The model",
@@ -84,16 +84,23 @@ class Claim:
 
 @dataclass(frozen=True)
 class Result:
-    """A criterion with its measured value, the standard error if there is one, and whether the criterion holds."""
+    """A criterion with its measured value, a standard error or a 95 % interval if there is one, and whether it holds."""
 
     criterion: Criterion
     value: float
     error: float | None
+    interval: tuple[float, float] | None
     holds: bool | None
 
     @property
     def shown(self) -> str:
-        """The value, with its error: "-0.49 ± 0.02"; the error has two digits, the value as many places."""
+        """The value, with its interval, "1 (95 %: 0.81 to 1)", or its error, "-0.49 ± 0.02".
+
+        The error has two digits, the value as many places.
+        """
+        if self.interval:
+            low, high = self.interval
+            return f"{self.value:.3g} (95 %: {low:.3g} to {high:.3g})"
         if not self.error:
             return f"{self.value:d}" if isinstance(self.value, int) else f"{self.value:.3g}"
         places = 1 - floor(log10(self.error))
@@ -111,11 +118,12 @@ class Judgement:
 
     @property
     def record(self) -> dict[str, Any]:
-        """What a chapter stores: the verdict, and for each criterion value, error, whether it holds, and the text shown."""
+        """What a chapter stores: the verdict, and for each criterion value, spread, whether it holds, the text shown."""
         criteria = {
             result.criterion.name: {
                 "value": result.value,
                 "error": result.error,
+                "interval": result.interval and list(result.interval),
                 "holds": result.holds,
                 "shown": result.shown,
             }
@@ -134,8 +142,9 @@ def judge(claim: Claim, measured: Mapping[str, Measured]) -> Judgement:
     ----------
     claim : Claim
         One of `LEDGER`.
-    measured : mapping of str to float or (float, float)
-        For each criterion, by name, its value or (value, standard error).
+    measured : mapping of str to float, (float, float) or (float, float, float)
+        For each criterion, by name, its value, (value, standard error), or (value, low, high) with the ends of a 95 %
+        interval. The value alone decides.
 
     Raises
     ------
@@ -161,13 +170,15 @@ def _verdict(claim: Claim, bounded: list[bool]) -> Verdict:
 
 
 def _result(claim: Claim, criterion: Criterion, measured: Measured) -> Result:
-    value, error = measured if isinstance(measured, tuple) else (measured, None)
-    if not isfinite(value) or not (error is None or (isfinite(error) and error >= 0)):
+    value, *spread = measured if isinstance(measured, tuple) else (measured,)
+    error, interval = spread[0] if len(spread) == 1 else None, tuple(spread) if len(spread) == 2 else None
+    inside = interval is None or interval[0] <= value <= interval[1]
+    if not all(isfinite(number) for number in (value, *spread)) or not inside or (error is not None and error < 0):
         raise ValueError(
-            f"{claim.id}: {criterion.name} is {measured}; required is a finite value, or (value, standard error ≥ 0): "
-            "look at what produced it."
+            f"{claim.id}: {criterion.name} is {measured}; required is a finite value, (value, standard error ≥ 0), or "
+            "(value, low, high) with the value between: look at what produced it."
         )
-    return Result(criterion, value, error, criterion.holds(value))
+    return Result(criterion, value, error, interval, criterion.holds(value))
 
 
 _CLAIMS = (
@@ -333,7 +344,9 @@ _CLAIMS = (
         r"$f(c\,h_0, \frac1c m_0)$ is less than $f$ at the three points with flipped signs, and points near the global "
         r"curve lie lower than points near the spurious ones.",
         (
-            Criterion("lowest", "share of networks and points in which the global branch is the lowest", low=1),
+            Criterion(
+                "lowest", "share of networks in which all points near the global curve are lower than the others", low=1
+            ),
             Criterion(
                 "height",
                 r"at $\lVert h \rVert \lVert m \rVert = \lVert h_0 \rVert \lVert m_0 \rVert$ and $\ell = 16\,000$: "
@@ -590,8 +603,8 @@ _CLAIMS = (
         (
             Criterion(
                 "not_positive",
-                "share of points on the global hyperbola at which the second-smallest eigenvalue of the Hessian is not "
-                "positive",
+                "share of networks for which the second-smallest eigenvalue of the Hessian is not positive somewhere among "
+                "nine points on the global hyperbola",
                 high=0,
             ),
             Criterion(

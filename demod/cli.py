@@ -1,6 +1,7 @@
-"""The command `demod`: the book, its verdicts, the data, the training.
+"""The command `demod`: the book, its verdicts, the data, the training, a picture of your own.
 
-Exit status: 0 all is well; 1 the work failed, and the message says what to do; 2 the command line is wrong.
+Exit status: 0 all is well; 1 the work failed, and the message says what to do; 2 the command line is wrong,
+or names a picture that cannot be used.
 """
 
 import signal
@@ -54,9 +55,9 @@ Group = StrEnum("Group", {letter: letter for letter in GROUPS})  # type: ignore[
 DEVICE = typer.Option(help="auto takes CUDA where there is one, else the CPU.")
 
 
-def _fail(error: Exception) -> NoReturn:
+def _fail(error: Exception, status: int = 1) -> NoReturn:
     Console(stderr=True).print(Text.assemble(("demod: ", "red"), str(error)), soft_wrap=True)
-    raise typer.Exit(1)
+    raise typer.Exit(status)
 
 
 @app.command()
@@ -148,29 +149,55 @@ def train(
         "training"
     ),
     ship: Annotated[bool, typer.Option(help="Put the trained generator into demod/weights, with its card.")] = True,
+    compiled: Annotated[
+        bool, typer.Option("--compile", help="Have torch compile the networks; for CUDA: on a CPU it saves nothing.")
+    ] = False,
+    base_width: Annotated[int | None, typer.Option(min=1, help="Channels of the last hidden layer.")] = None,
+    steps: Annotated[int | None, typer.Option(min=1, help="Steps in all; a longer run continues a shorter one.")] = None,
+    batch_size: Annotated[int | None, typer.Option(min=1, help="Images a step, of all processes together.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Of the weights and of all that is drawn.")] = None,
 ) -> None:
     """Train a generator (hours on a CPU) and ship it.
 
-    A run that is killed loses at most 100 steps: the same command takes it up again.
+    A run that is killed loses at most 100 steps: the same command takes it up again. Settings other than those of the
+    shipped generator (base width, steps, batch size, seed) need --no-ship and a folder of their own.
+
+    Several GPUs, or several processes on the CPU, share each batch under torchrun:
+    `torchrun --nproc-per-node 4 --no-python demod train digits`. The first writes the files.
     """
-    import torch
+    from dataclasses import replace
 
     from demod.data import MNISTUnavailableError
     from demod.dcgan import SETTINGS, training_images
     from demod.dcgan import ship as ship_generator
     from demod.dcgan import train as train_generator
+    from demod.processes import processes, rank
 
-    if device is Device.CUDA and not torch.cuda.is_available():
-        _fail(ValueError("device is cuda, but torch sees no CUDA device; use auto or cpu."))
-    chosen = "cuda" if device is not Device.CPU and torch.cuda.is_available() else "cpu"
+    asked = {"base_width": base_width, "steps": steps, "batch_size": batch_size, "seed": seed}
+    settings = replace(SETTINGS[name.value], **{key: value for key, value in asked.items() if value is not None})
+    if ship and settings != SETTINGS[name.value]:
+        _fail(ValueError("only a generator with the standard settings is shipped; add --no-ship, and a --folder."))
+    chosen = _chosen(device)
     try:
-        run = train_generator(training_images(name.value), SETTINGS[name.value], folder / name.value, device=chosen)
-        if ship:
+        with processes(chosen) as own:
+            images = training_images(name.value)
+            run = train_generator(images, settings, folder / name.value, device=own, compiled=compiled)
+            first = rank() == 0
+        if ship and first:
             card = ship_generator(name.value, run, _held_out(name))
             error = card["representation_error"]["median"]
             Console(highlight=False).print(f"{name.value} shipped: median representation error {error:.2e} a pixel, squared")
     except (MNISTUnavailableError, ValueError) as error:
         _fail(error)
+
+
+def _chosen(device: Device) -> str:
+    """Return the device as torch names it; CUDA where there is none ends the command."""
+    import torch
+
+    if device is Device.CUDA and not torch.cuda.is_available():
+        _fail(ValueError("device is cuda, but torch sees no CUDA device; use auto or cpu."))
+    return "cuda" if device is not Device.CPU and torch.cuda.is_available() else "cpu"
 
 
 def _held_out(name: Trained) -> "Tensor":
@@ -180,6 +207,91 @@ def _held_out(name: Trained) -> "Tensor":
     if name is Trained.DIGITS:
         return resize(invert(load_mnist("test")[0][:64]))
     return resize(random_distortions(64, seed=1))
+
+
+@app.command()
+def study(
+    blocks: Annotated[
+        int, typer.Option(min=1, help="Blocks of 32 test digits of the paper's experiment; 8 is all of it.")
+    ] = 8,
+    jobs: Annotated[int, typer.Option(help="Cells that run at once, on a thread each; -1: one per core.")] = -1,
+    folder: Annotated[Path, typer.Option(help="Where finished cells are kept; a study that was cut off goes on.")] = Path(
+        "_build/study"
+    ),
+    output: Annotated[Path, typer.Option(help="The file to write, with its card beside it.")] = Path(
+        "results/image-study.npz"
+    ),
+) -> None:
+    """Run every method on the same images (about two hours on two cores) and store the results that the book shows.
+
+    Needs MNIST, and SimpleITK from the extra demod[rivals].
+    """
+    from demod.image_study import STUDY_SEED, run_study
+
+    found = run_study(folder, blocks=blocks, jobs=jobs)
+    command = f"demod study --blocks {blocks}"
+    found.save(output, {"command": command, "seed": STUDY_SEED, "blocks": blocks, "weights": _weights()})
+    Console(highlight=False).print(f"{output}: {len(found.cells)} cells")
+
+
+def _weights() -> dict[str, str]:
+    """Return the SHA-256 of the shipped weights, by name."""
+    from demod.artifacts import read_json
+    from demod.dcgan import WEIGHTS
+
+    return {path.stem: read_json(path)["sha256"] for path in sorted(WEIGHTS.glob("*.json"))}
+
+
+@app.command()
+def recover(
+    image: Annotated[Path, typer.Argument(help="The picture: PNG, JPEG, TIFF, GIF, BMP or WebP.", metavar="IMAGE")],
+    output: Annotated[
+        Path | None, typer.Option(help="The folder for the results, which must not exist. [default: NAME-recovered]")
+    ] = None,
+    tiles: Annotated[
+        bool,
+        typer.Option("--tiles", help="Cut into tiles of 64 × 64 pixels, each recovered by itself, instead of resizing."),
+    ] = False,
+    iterations: Annotated[int | None, typer.Option(min=1, help="Of the descent. [default: the best setting's]")] = None,
+    starts: Annotated[
+        int | None,
+        typer.Option(min=1, help="Descents, of which the one with the least residual is kept. [default: the same]"),
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Of the starting codes.")] = 2019,
+    device: Annotated[Device, DEVICE] = Device.AUTO,
+) -> None:
+    """Recover signal and modulator from a picture of your own: a dark digit on white under uneven light.
+
+    A square picture is resized to 64 × 64 pixels; --tiles cuts any picture of up to 256 tiles, whose grey levels need not
+    agree from tile to tile. Colour is turned to grey. The folder holds signal.png, modulator.png, figure.png (picture,
+    signal, modulator and their product) and recovery.json (residual, setting, versions), or is not written at all.
+
+    The shipped generators know handwritten digits and bumps of light. A residual that such images do not leave is reported
+    as "out of range of the priors". Exit status: 0 done, also with this warning; 1 the work failed; 2 the picture cannot be
+    used, and the message says what to do.
+    """
+    from dataclasses import replace
+
+    from demod.demodulation import BEST_SETTING
+    from demod.photo import PictureError, recover_picture
+
+    given = {"iterations": iterations, "starts": starts}
+    setting = replace(BEST_SETTING, **{name: value for name, value in given.items() if value is not None})
+    folder = output or Path(f"{image.stem}-recovered")
+    try:
+        report = recover_picture(image, folder, setting=setting, tiles=tiles, device=_chosen(device), seed=seed)
+    except PictureError as error:
+        _fail(error, 2)
+    except (OSError, FloatingPointError) as error:
+        _fail(error)
+    console = Console(highlight=False, soft_wrap=True)
+    for note in report["picture"]["notes"]:
+        console.print(Text(f"{image.name}: {note}"))
+    console.print(Text(f"{folder}: mean-squared residual {report['mean_squared_residual']:.2e}"))
+    if report["warning"]:
+        bound = report["largest_expected_residual"]
+        message = f"warning: {report['warning']}: digits and bumps like the training images leave at most {bound:.2e}"
+        Console(stderr=True, highlight=False, soft_wrap=True).print(Text(message, "yellow"))
 
 
 @app.command(hidden=True)

@@ -43,6 +43,7 @@ PREFIX = {"train": "train", "test": "t10k"}
 CENTRES = (-3.0, 3.0)
 SPREADS = (20.0, 35.0)
 SIDE = 64
+FAMILIES = ("bump", "bumps", "edge", "stripes", "digit")
 
 
 class MNISTUnavailableError(FileNotFoundError):
@@ -178,6 +179,52 @@ def random_distortions(count: int, seed: int) -> np.ndarray:
     check_counts(0, count=count, seed=seed)
     rng = np.random.default_rng(seed)
     return distortion(rng.uniform(*CENTRES, count), rng.uniform(*SPREADS, count))
+
+
+def modulator_images(family: str, count: int, seed: int) -> np.ndarray:
+    """Return modulators of one family with random parameters, uint8 (count, 28, 28), on the grid t × t of the bumps.
+
+    Parameters
+    ----------
+    family : str
+        "bump": the paper's, `random_distortions`; log-quadratic. "bumps": the sum of three narrower bumps with centres
+        anywhere (their product would be log-quadratic again), over a floor of 0.15. "edge": a shadow, 1 on one side of a
+        straight soft edge and 0.2 to 0.5 on the other. "stripes": a plane wave of 0.8 to 2.5 periods between 0.3 and 1.
+        "digit": a translucent digit of the training set, 1 - 0.6 of its ink; needs MNIST.
+    count : int
+        How many.
+    seed : int
+        Of their parameters.
+
+    Raises
+    ------
+    ValueError
+        If there is no such family.
+    """
+    if family not in FAMILIES:
+        raise ValueError(f"family is {family!r}, but modulators are drawn from one of {', '.join(FAMILIES)}.")
+    if family == "bump":
+        return random_distortions(count, seed)
+    rng = np.random.default_rng(seed)
+    t = np.linspace(-5, 5, 28)
+    if family == "digit":
+        ink = load_mnist("train")[0]
+        return np.round(255 - 0.6 * ink[rng.integers(len(ink), size=count)]).astype(np.uint8)
+    if family == "bumps":
+        centres, spread = rng.uniform(-5, 5, (2, 3, count, 1)), rng.uniform(4, 10, (3, count, 1))
+        rows, columns = np.exp(-((t - centres) ** 2) / spread)
+        light = np.einsum("kni,knj->nij", rows, columns)
+        image = 0.15 + 0.85 * light / light.max((1, 2), keepdims=True)
+        return np.round(255 * image).astype(np.uint8)
+    angle, phase, scale, depth = rng.uniform(size=(4, count, 1, 1))
+    along = np.cos(2 * np.pi * angle) * t[:, None] + np.sin(2 * np.pi * angle) * t
+    if family == "edge":
+        shade = 1 / (1 + np.exp((along - 6 * (phase - 0.5)) / (0.2 + scale)))
+        image = 1 - (0.5 + 0.3 * depth) * shade
+    else:
+        wave = np.cos(2 * np.pi * ((0.8 + 1.7 * scale) * along / 10 + phase))
+        image = 0.65 + 0.35 * wave
+    return np.round(255 * image).astype(np.uint8)
 
 
 def resize(images: np.ndarray | Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""DCGANs [Radford et al., 2016] for 64 × 64 images: networks, resumable training, trained networks as `Generator`s.
+"""DCGANs [Radford et al., 2016] for 64 × 64 images: networks, resumable training, shipped generators.
 
 Training plays min_G max_D E log D(x + σn) + E log(1 - D(G(z) + σn)) in its non-saturating form, z ~ N(0, I), n ~ N(0, I).
 Every image that the discriminator sees carries this instance noise; σ falls linearly to a floor. Without it the
@@ -13,7 +13,6 @@ networks. ICLR 2016. C. Kaae Sønderby et al. Amortised MAP inference for image 
 """
 
 import time
-from collections.abc import Callable
 from copy import deepcopy
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -23,13 +22,16 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits
-from torch.nn.utils.fusion import fuse_conv_bn_eval
+from torch.optim.swa_utils import get_ema_multi_avg_fn
 from tqdm import tqdm
 
 from demod.artifacts import atomic_path, load_tensors, read_json, save_tensors, sha256, versions, write_json
 from demod.data import SIDE, distortion_images, invert, load_mnist, resize
+from demod.image_generator import ImageGenerator, InstanceGenerator
+from demod.processes import agree, average_buffers, count, parallel, rank, share
 
 WEIGHTS = Path(__file__).parent / "weights"
+READ_EVERY = 10  # steps between two readings of the losses
 
 
 @dataclass(frozen=True)
@@ -98,29 +100,65 @@ def discriminator_network(d: int) -> nn.Sequential:
 # --- training -----------------------------------------------------------------------------------------------------------
 
 
+class _BothSides(nn.Module):
+    """D on real and on fake images, by the statistics of each: one forward pass for one backward pass, as DDP wants it."""
+
+    def __init__(self, D: nn.Module) -> None:
+        super().__init__()
+        self.D = D
+
+    def forward(self, real: Tensor, fake: Tensor) -> tuple[Tensor, Tensor]:
+        return self.D(real), self.D(fake)
+
+
+def _loss(logits: Tensor, label: float) -> Tensor:
+    logits = logits.float()
+    return binary_cross_entropy_with_logits(logits, torch.full_like(logits, label))
+
+
 class Training:
     """A run of DCGAN training that can stop after any step and go on, on the CPU bit for bit.
 
     All randomness comes from one CPU stream; it, both networks, both optimisers, the average and the step are the state.
-    The bits are those of one machine, thread count and version of torch.
+    The bits are those of one machine, thread count, number of processes and version of torch. Images stay on the device;
+    off the CPU, the stream seeds another on the device for each step, so that noise is drawn where it is needed.
+
+    Of several processes (`demod.processes`) each takes its share of every batch and normalises by that share's statistics.
+    compiled has torch compile both networks.
     """
 
-    def __init__(self, images: np.ndarray, settings: TrainingSettings, device: torch.device | str = "cpu") -> None:
+    def __init__(
+        self,
+        images: np.ndarray,
+        settings: TrainingSettings,
+        device: torch.device | str = "cpu",
+        *,
+        compiled: bool = False,
+    ) -> None:
         if images.ndim != 3 or images.dtype != np.uint8 or not len(images):
             raise ValueError(
                 f"images are {images.dtype} {images.shape}, but training needs uint8 (N, height, width) with N ≥ 1."
+            )
+        if settings.batch_size % count():
+            raise ValueError(
+                f"batch_size is {settings.batch_size}, but {count()} processes need a multiple of {count()}; "
+                "start another number of processes, or choose another batch size."
             )
         self.settings, self.device = settings, torch.device(device)
         self.images = torch.from_numpy(np.array(images)).to(self.device)
         self.data_sha256 = sha256(images)
         self.rng = torch.Generator().manual_seed(settings.seed)
+        self.stream = self.rng if self.device.type == "cpu" else torch.Generator(self.device)
         with torch.random.fork_rng():
             torch.manual_seed(settings.seed)
             G, D = generator_network(settings.latent, settings.base_width), discriminator_network(settings.base_width)
             G.apply(_initialise), D.apply(_initialise)
         self.G, self.D = (network.to(self.device, memory_format=torch.channels_last) for network in (G, D))
         self.average = deepcopy(self.G).requires_grad_(False)
-        adam = {"lr": settings.lr, "betas": (settings.beta1, 0.999)}
+        if compiled:
+            self.G.compile(), self.D.compile()
+        self.parallel_G, self.both_sides = parallel(self.G), parallel(_BothSides(self.D))
+        adam = {"lr": settings.lr, "betas": (settings.beta1, 0.999), "fused": self.device.type == "cuda"}
         self.adam_G, self.adam_D = (
             torch.optim.Adam(self.G.parameters(), **adam),
             torch.optim.Adam(self.D.parameters(), **adam),
@@ -128,41 +166,43 @@ class Training:
         self.step, self.seconds = 0, 0.0
 
     def _normal(self, *shape: int) -> Tensor:
-        return torch.randn(*shape, generator=self.rng).to(self.device, memory_format=torch.channels_last)
+        """Draw normal numbers for the whole batch, (batch_size, *shape), and return this process's share."""
+        drawn = torch.randn(self.settings.batch_size, *shape, generator=self.stream, device=self.device)
+        return share(drawn.to(memory_format=torch.channels_last))
 
     def _noisy(self, images: Tensor) -> Tensor:
         s = self.settings
         progress = min(1.0, self.step / s.noise_steps)
         sigma = s.noise_start + (s.noise_end - s.noise_start) * progress
-        return images + sigma * self._normal(*images.shape)
+        return images + sigma * self._normal(*images.shape[1:])
 
     def _real(self) -> Tensor:
-        chosen = torch.randint(len(self.images), (self.settings.batch_size,), generator=self.rng)
-        pixels = 2 * resize(self.images[chosen.to(self.device)]) - 1
+        chosen = torch.randint(len(self.images), (self.settings.batch_size,), generator=self.stream, device=self.device)
+        pixels = 2 * resize(self.images[share(chosen)]) - 1
         return pixels[:, None].contiguous(memory_format=torch.channels_last)
 
-    def _loss(self, images: Tensor, label: float) -> Tensor:
-        logits = self.D(self._noisy(images)).float()
-        return binary_cross_entropy_with_logits(logits, torch.full_like(logits, label))
-
-    def advance(self) -> dict[str, float]:
-        """Take one step of D and one of G; return both losses."""
+    def advance(self, *, read_losses: bool = True) -> dict[str, float]:
+        """Take one step of D and one of G; return both losses, or none of them, which spares a wait for the device."""
         started = time.perf_counter()
+        if self.stream is not self.rng:
+            self.stream.manual_seed(int(torch.randint(2**62, (), generator=self.rng)))
         with torch.autocast(self.device.type, dtype=torch.bfloat16):
-            fake = self.G(self._normal(self.settings.batch_size, self.settings.latent, 1, 1))
-            loss_D = self._loss(self._real(), 1.0) + self._loss(fake.detach(), 0.0)
+            fake = self.parallel_G(self._normal(self.settings.latent, 1, 1))
+            real, false = self.both_sides(self._noisy(self._real()), self._noisy(fake.detach()))
+            loss_D = _loss(real, 1.0) + _loss(false, 0.0)
         self.adam_D.zero_grad(set_to_none=True)
         loss_D.backward()
         self.adam_D.step()
         self.D.requires_grad_(False)
         with torch.autocast(self.device.type, dtype=torch.bfloat16):
-            loss_G = self._loss(fake, 1.0)
+            loss_G = _loss(self.D(self._noisy(fake)), 1.0)
         self.adam_G.zero_grad(set_to_none=True)
         loss_G.backward()
         self.adam_G.step()
         self.D.requires_grad_(True)
+        average_buffers(self.G, self.D)
         self._update_average()
-        losses = {"loss_D": loss_D.item(), "loss_G": loss_G.item()}
+        losses = {"loss_D": loss_D.item(), "loss_G": loss_G.item()} if read_losses else {}
         self.step += 1
         self.seconds += time.perf_counter() - started
         return losses
@@ -170,8 +210,11 @@ class Training:
     @torch.no_grad()
     def _update_average(self) -> None:
         decay = min(self.settings.average, (1 + self.step) / (10 + self.step))
-        for kept, new in zip(self.average.state_dict().values(), self.G.state_dict().values(), strict=True):
-            kept.lerp_(new, 1 - decay) if kept.is_floating_point() else kept.copy_(new)
+        pairs = list(zip(self.average.state_dict().values(), self.G.state_dict().values(), strict=True))
+        kept, new = zip(*(pair for pair in pairs if pair[0].is_floating_point()), strict=True)
+        get_ema_multi_avg_fn(decay)(kept, new, None)
+        for count_kept, count_new in (pair for pair in pairs if not pair[0].is_floating_point()):
+            count_kept.copy_(count_new)
 
     def _networks(self) -> dict[str, nn.Module]:
         return {"G": self.G, "D": self.D, "average": self.average}
@@ -219,7 +262,7 @@ class Training:
     def samples(self, rows: int = 8) -> Tensor:
         """Return rows × rows samples of the averaged generator as one image in [0, 1], for the same z always."""
         z = torch.randn(rows * rows, self.settings.latent, generator=torch.Generator().manual_seed(0))
-        images = _to_image_generator(self.average)(z.to(self.device)).reshape(rows, rows, SIDE, SIDE)
+        images = ImageGenerator(self.average)(z.to(self.device)).reshape(rows, rows, SIDE, SIDE)
         return images.transpose(1, 2).reshape(rows * SIDE, rows * SIDE)
 
 
@@ -234,6 +277,7 @@ def train(
     folder: Path,
     *,
     device: torch.device | str = "cpu",
+    compiled: bool = False,
     checkpoint_every: int = 100,
     samples_every: int = 500,
     progress: bool = True,
@@ -241,20 +285,30 @@ def train(
     """Train a DCGAN on uint8 (N, height, width) images, or continue the run that `folder` holds.
 
     A kill loses at most `checkpoint_every` steps. Samples of the averaged generator are written to `folder` every
-    `samples_every` steps.
+    `samples_every` steps. Of several processes the first writes, and all continue from what it wrote.
+
+    Raises
+    ------
+    ValueError
+        If the run in `folder` has other settings or images, or not all processes see it.
     """
-    run = Training(images, settings, device)
+    run = Training(images, settings, device, compiled=compiled)
     checkpoint = folder / "checkpoint.safetensors"
     if checkpoint.exists():
         run.restore(checkpoint)
-    with tqdm(total=settings.steps, initial=run.step, unit="step", disable=not progress, mininterval=5) as bar:
+    if not agree(run.step, run.device):
+        raise ValueError(f"{checkpoint} is not the same for all processes; choose a folder that every machine can see.")
+    first = rank() == 0
+    with tqdm(total=settings.steps, initial=run.step, unit="step", disable=not (progress and first), mininterval=5) as bar:
         while run.step < settings.steps:
-            losses = run.advance()
-            bar.set_postfix({name: f"{loss:.2f}" for name, loss in losses.items()}, refresh=False)
+            losses = run.advance(read_losses=(run.step + 1) % READ_EVERY == 0)
+            if losses:
+                bar.set_postfix({name: f"{loss:.2f}" for name, loss in losses.items()}, refresh=False)
             bar.update()
-            if run.step % samples_every == 0 or run.step == settings.steps:
+            last = run.step == settings.steps
+            if first and (last or run.step % samples_every == 0):
                 _write_png(folder / f"samples-{run.step:06d}.png", run.samples())
-            if run.step % checkpoint_every == 0 or run.step == settings.steps:
+            if first and (last or run.step % checkpoint_every == 0):
                 run.save(checkpoint)
     return run
 
@@ -262,70 +316,50 @@ def train(
 # --- trained generators -------------------------------------------------------------------------------------------------
 
 
-def _to_image_generator(network: nn.Sequential) -> "ImageGenerator":
-    """Return `network` with batch normalisation in eval mode folded into the convolutions: the same function, faster."""
-    frozen = deepcopy(network).float().eval().requires_grad_(False)
-    layers: list[nn.Module] = []
-    for layer in frozen:
-        if isinstance(layer, nn.BatchNorm2d):
-            layers[-1] = fuse_conv_bn_eval(layers[-1], layer, transpose=True)
-        else:
-            layers.append(layer)
-    return ImageGenerator(nn.Sequential(*layers).to(memory_format=torch.channels_last))
-
-
-class ImageGenerator:
-    """A trained network as a `Generator`: (*B, latent) -> (*B, 4096), images in [0, 1] row by row.
-
-    `homogeneous` is False: G(c z) is not c G(z), the scaling ambiguity of (1) does not hold between codes.
-    """
-
-    homogeneous = False
-
-    def __init__(self, network: nn.Sequential) -> None:
-        self.network = network.requires_grad_(False)
-        self.widths = (network[0].in_channels, SIDE * SIDE)
-
-    def __call__(self, z: Tensor) -> Tensor:
-        """Return G(z), shape (*B, 4096), in [0, 1]."""
-        if z.shape[-1] != self.widths[0]:
-            raise ValueError(f"z has {z.shape[-1]} entries but the latent dimension is {self.widths[0]}.")
-        images = self.network(z.reshape(-1, z.shape[-1], 1, 1))
-        return ((images + 1) / 2).reshape(*z.shape[:-1], self.widths[1])
-
-    def vjp(self, z: Tensor) -> tuple[Tensor, Callable[[Tensor], Tensor]]:
-        """Return (G(z), pullback), pullback: (*B, 4096) -> (*B, latent), by automatic differentiation."""
-        z = z.detach().requires_grad_()
-        with torch.enable_grad():
-            value = self(z)
-        return value.detach(), lambda cotangent: torch.autograd.grad(value, z, cotangent, retain_graph=True)[0]
-
-    def to(self, device: torch.device | str) -> "ImageGenerator":
-        """Return this generator with its weights on `device`."""
-        return ImageGenerator(deepcopy(self.network).to(device))
-
-
-def load_generator(name: str, *, device: torch.device | str = "cpu") -> ImageGenerator:
+def load_generator(name: str, *, device: torch.device | str = "cpu", dtype: torch.dtype = torch.float32) -> ImageGenerator:
     """Return a shipped generator onto [0, 1]^4096, batch normalisation in eval mode.
 
     Parameters
     ----------
     name : str
         "digits" (n = 100; inverted digits on a white background) or "distortions" (p = 50).
+    dtype : torch.dtype
+        Of the weights; with bfloat16 an evaluation takes half the time and is right to about three digits.
 
     Raises
     ------
     ValueError
         If no generator of this name is shipped, or its file is not the one its card was written for.
     """
-    card = load_card(name)
-    path = WEIGHTS / f"{name}.safetensors"
+    return ImageGenerator(shipped_network(name)).to(device, dtype)
+
+
+def load_notebook_generator(name: str, *, device: torch.device | str = "cpu") -> InstanceGenerator:
+    """Return the same shipped generator with batch normalisation left in train mode, see `InstanceGenerator`."""
+    return InstanceGenerator(shipped_network(name)).to(device)
+
+
+def shipped_network(name: str) -> nn.Sequential:
+    """Return the network of a shipped DCGAN, with its batch normalisation."""
+    _, tensors = load_shipped(name)
+    latent, widest = tensors["0.weight"].shape[:2]
+    network = generator_network(latent, widest // 8)
+    network.load_state_dict(tensors)  # copies, so half precision becomes single
+    return network
+
+
+def load_shipped(name: str) -> tuple[dict, dict[str, Tensor]]:
+    """Return the card and the tensors of the shipped weights `name`.
+
+    Raises
+    ------
+    ValueError
+        If no weights of this name are shipped, or their file is not the one the card was written for.
+    """
+    card, path = load_card(name), WEIGHTS / f"{name}.safetensors"
     if sha256(path) != card["sha256"]:
         raise ValueError(f"{path.name} does not match its card; `make weights` trains it again, or reinstall demod.")
-    tensors, _ = load_tensors(path)
-    network = generator_network(card["settings"]["latent"], card["settings"]["base_width"])
-    network.load_state_dict(tensors)  # copies, so half precision becomes single
-    return _to_image_generator(network).to(device)
+    return card, load_tensors(path)[0]
 
 
 def load_card(name: str) -> dict:
@@ -386,7 +420,7 @@ def ship(name: str, run: Training, held_out: Tensor, *, dtype: torch.dtype = tor
     save_tensors(path, tensors, {"name": name})
     rounded = deepcopy(run.average)
     rounded.load_state_dict(tensors)
-    error = representation_error(_to_image_generator(rounded), held_out.to(run.device))
+    error = representation_error(ImageGenerator(rounded), held_out.to(run.device))
     card = {
         "name": name,
         "architecture": "DCGAN generator, 64 × 64, moving average of the weights",

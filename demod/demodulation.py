@@ -22,7 +22,7 @@ from demod.arguments import check_alike, check_counts
 from demod.data import SIDE, invert, load_mnist, mnist_available, random_distortions, resize
 from demod.dcgan import load_generator
 from demod.descent import descend
-from demod.generators import Generator
+from demod.generators import Generator, Pullback, ReLUGenerator
 
 PIXELS = SIDE * SIDE
 DRAWN_STREAM = 1
@@ -34,7 +34,8 @@ DRAWN_DIGITS = "digits drawn from the shipped generator: MNIST was not at hand (
 class Setting:
     """How Algorithm 1 runs on images.
 
-    step : step size in units of the mean-squared loss; momentum, iterations, reflect_every, balance as in `descend`.
+    step : step size in units of the mean-squared loss; momentum, iterations, reflect_every, balance and simultaneous as in
+        `descend`.
     starts : runs from independent starting codes, of which the one with the least residual is kept.
     """
 
@@ -44,10 +45,15 @@ class Setting:
     reflect_every: int
     balance: bool
     starts: int
+    simultaneous: bool = False
 
 
 PAPER_SETTING = Setting(step=1.0, momentum=0.9, iterations=500, reflect_every=1, balance=True, starts=1)
-BEST_SETTING = Setting(step=32.0, momentum=0.9, iterations=500, reflect_every=25, balance=False, starts=3)
+NOTEBOOK_SETTING = Setting(
+    step=1.0, momentum=0.9, iterations=500, reflect_every=100, balance=True, starts=1, simultaneous=True
+)
+RELU_SETTING = Setting(step=4.0, momentum=0.9, iterations=500, reflect_every=1, balance=True, starts=4)
+BEST_SETTING = Setting(step=32.0, momentum=0.9, iterations=500, reflect_every=25, balance=False, starts=1)
 
 
 @dataclass(frozen=True)
@@ -55,7 +61,7 @@ class Recovery:
     """What `recover` returns.
 
     signal, modulator : images (*B, 64, 64)
-    mean_squared_residual : ‖signal ⊙ modulator - y‖²/4096, (*B,)
+    mean_squared_residual : ‖signal ⊙ modulator - y‖²/4096, (*B,); with a mask, the mean over what was observed
     history : the mean-squared residual before and after each iteration of the start that was kept, (iterations + 1, *B)
     seconds : wall-clock time of all starts together
     """
@@ -81,6 +87,7 @@ def recover(
     setting: Setting = BEST_SETTING,
     signal_prior: Generator | None = None,
     modulator_prior: Generator | None = None,
+    mask: Tensor | None = None,
     seed: int = 2019,
 ) -> Recovery:
     """Recover signal and modulator from observations y: (*B, 64, 64) in [0, 1].
@@ -92,14 +99,16 @@ def recover(
     setting : Setting
         The best setting found here, unless another is given.
     signal_prior, modulator_prior : Generator, optional
-        Onto R^4096; the shipped "digits" and "distortions" where None.
+        Onto R^4096; the shipped "digits-tuned" and "distortions" where None.
+    mask : Tensor, optional
+        Boolean, (64, 64), true where y was observed; the objective and the residual leave the other pixels out.
     seed : int
         Of the starting codes, drawn on the CPU.
 
     Raises
     ------
     ValueError
-        If y is not (*B, 64, 64), not finite, outside [0, 1], or zero for some image.
+        If y is not (*B, 64, 64), not finite, outside [0, 1], or zero for some image, or the mask is no Boolean (64, 64).
     """
     if not isinstance(y, Tensor):
         raise TypeError(f"y is a {type(y).__name__}, but a torch.Tensor is required; use torch.as_tensor.")
@@ -109,32 +118,63 @@ def recover(
         raise ValueError(
             f"y is {y.dtype} in [{y.min():.3g}, {y.max():.3g}], but floats in [0, 1] are required; divide by the peak."
         )
-    G1 = load_generator("digits", device=y.device) if signal_prior is None else signal_prior
+    G1 = load_generator("digits-tuned", device=y.device) if signal_prior is None else signal_prior
     G2 = load_generator("distortions", device=y.device) if modulator_prior is None else modulator_prior
     started = time.perf_counter()
-    rows = y.reshape(-1, PIXELS).expand(setting.starts, -1, -1)
+    rows, first = y.reshape(-1, PIXELS), G1
+    if mask is not None:
+        if mask.dtype != torch.bool or mask.shape != (SIDE, SIDE):
+            raise ValueError(
+                f"mask is {mask.dtype} {tuple(mask.shape)}, but torch.bool (64, 64) is required: true where seen."
+            )
+        observed = mask.flatten().to(y)
+        rows, first = rows * observed, restrict(G1, observed)
     solution = descend(
-        G1,
+        first,
         G2,
-        rows,
+        rows.expand(setting.starts, -1, -1),
         step_size=setting.step * 2 / PIXELS,
         momentum=setting.momentum,
         iterations=setting.iterations,
         tolerance=0,
         reflect_every=setting.reflect_every,
         balance=setting.balance,
+        simultaneous=setting.simultaneous,
         rng=torch.Generator().manual_seed(seed),
     )
     kept = solution.objective[-1].argmin(0)
     column = torch.arange(len(kept), device=y.device)
-    history = solution.objective[:, kept, column] * 2 / PIXELS
+    history = solution.objective[:, kept, column] * 2 / (PIXELS if mask is None else mask.sum())
+    signal = solution.signal if mask is None else G1(solution.h)
     return Recovery(
-        solution.signal[kept, column].reshape(y.shape),
+        signal[kept, column].reshape(y.shape),
         solution.modulator[kept, column].reshape(y.shape),
         history[-1].reshape(y.shape[:-2]),
         history.reshape(len(history), *y.shape[:-2]),
         time.perf_counter() - started,
     )
+
+
+def restrict(G: Generator, observed: Tensor) -> Generator:
+    """Return z ↦ observed ⊙ G(z), observed (4096,) of zeros and ones; a ReLU network stays one."""
+    if isinstance(G, ReLUGenerator):
+        return ReLUGenerator([*G.weights[:-1], observed[:, None] * G.weights[-1]])
+    return _Restricted(G, observed)
+
+
+class _Restricted:
+    """A generator seen through a mask."""
+
+    def __init__(self, G: Generator, observed: Tensor) -> None:
+        self.G, self.observed = G, observed
+        self.widths, self.homogeneous = G.widths, G.homogeneous
+
+    def __call__(self, z: Tensor) -> Tensor:
+        return self.observed * self.G(z)
+
+    def vjp(self, z: Tensor) -> tuple[Tensor, Pullback]:
+        value, pull = self.G.vjp(z)
+        return self.observed * value, lambda u: pull(self.observed * u)
 
 
 def align(estimate: Tensor, truth: Tensor) -> Tensor:

@@ -13,6 +13,7 @@ from demod.artifacts import (
     atomic_path,
     load_arrays,
     load_tensors,
+    machine,
     read_json,
     save_arrays,
     save_tensors,
@@ -132,3 +133,14 @@ def test_an_array_that_needs_pickle_is_refused_by_name(tmp_path):
 def test_versions_name_python_and_torch():
     assert versions()["python"] == ".".join(map(str, sys.version_info[:3]))
     assert versions()["torch"] == torch.__version__
+
+
+def test_a_machine_is_named_by_its_system_its_processor_and_the_number_of_cores(tmp_path, monkeypatch):
+    cpuinfo = tmp_path / "cpuinfo"
+    cpuinfo.write_text("processor\t: 0\nmodel name\t: Difference Engine No. 2\n\nprocessor\t: 1\n")
+    monkeypatch.setattr("demod.artifacts.CPUINFO", cpuinfo)
+    assert machine()["processor"] == "Difference Engine No. 2"
+    cpuinfo.unlink()
+    assert machine()["processor"]
+    assert machine()["cores"] == os.cpu_count()
+    assert sys.platform.startswith(machine()["system"].split()[0].lower()[:3])

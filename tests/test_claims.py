@@ -49,6 +49,10 @@ def test_a_number_without_bounds_does_not_decide():
     assert judge(mixed, {"error": 0, "gap": -1e9}).verdict is Verdict.REPRODUCED
 
 
+def test_the_value_decides_and_not_the_end_of_its_interval():
+    assert judge(BOUNDED, {"slope": (-0.5, -0.9, -0.1), "share": (0.9, 0.6, 1.0)}).verdict is Verdict.REPRODUCED
+
+
 @pytest.mark.parametrize(("ratio", "verdict"), [(1e-9, Verdict.VACUOUS), (2.0, Verdict.MEASURED)])
 def test_a_theorem_whose_hypotheses_are_out_of_reach_is_vacuous_and_one_within_reach_is_not_proved(ratio, verdict):
     theorem = claim(Criterion("epsilon", "the ratio", high=1), vacuous_if_held=True)
@@ -65,8 +69,8 @@ def test_a_value_without_a_criterion_is_named():
         judge(BOUNDED, {"slope": -0.5, "share": 1, "width": 3})
 
 
-@pytest.mark.parametrize("slope", [float("nan"), float("inf"), (-0.5, float("nan")), (-0.5, -0.1)])
-def test_a_value_that_is_not_finite_is_not_judged(slope):
+@pytest.mark.parametrize("slope", [float("nan"), float("inf"), (-0.5, float("nan")), (-0.5, -0.1), (-0.5, -0.4, -0.3)])
+def test_a_value_that_is_not_finite_or_outside_its_interval_is_not_judged(slope):
     with pytest.raises(ValueError, match="X1: slope is"):
         judge(BOUNDED, {"slope": slope, "share": 1})
 
@@ -93,6 +97,7 @@ def test_what_is_required_is_said_in_words(low, high, required):
         ((1234.5, 99.9), "1234 ± 100"),
         ((3e-9, 2e-10), "3.00e-09 ± 2.0e-10"),
         ((0.5, 0.0), "0.5"),
+        ((1.0, 0.8064, 1.0), "1 (95 %: 0.806 to 1)"),
         (4.9274e-15, "4.93e-15"),
         (1000, "1000"),
     ],
@@ -102,9 +107,12 @@ def test_a_value_is_shown_with_the_digits_that_its_error_leaves(measured, shown)
 
 
 def test_a_record_holds_what_the_pages_show():
-    record = judge(BOUNDED, {"slope": (-0.5, 0.02), "share": 0.5}).record
+    record = judge(BOUNDED, {"slope": (-0.5, 0.02), "share": (0.5, 0.25, 0.75)}).record
     assert record["verdict"] == "falsified"
-    assert record["criteria"]["share"] == {"value": 0.5, "error": None, "holds": False, "shown": "0.5"}
+    assert record["criteria"]["slope"]["error"] == 0.02
+    assert record["criteria"]["share"] == {
+        "value": 0.5, "error": None, "interval": [0.25, 0.75], "holds": False, "shown": "0.5 (95 %: 0.25 to 0.75)"
+    }  # fmt: skip
 
 
 # The ledger

@@ -1,6 +1,7 @@
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -107,8 +108,8 @@ def test_data_without_mnist_exits_with_1_and_says_what_to_do(no_mnist):
 def test_train_trains_and_ships_with_held_out_images(mnist, monkeypatch, tmp_path, name, pixel):
     asked = {}
 
-    def train(images, settings, folder, *, device):
-        asked.update(images=images, settings=settings, folder=folder, device=device)
+    def train(images, settings, folder, *, device, compiled):
+        asked.update(images=images, settings=settings, folder=folder, device=device, compiled=compiled)
         return "run"
 
     def ship(name, run, held_out):
@@ -118,9 +119,10 @@ def test_train_trains_and_ships_with_held_out_images(mnist, monkeypatch, tmp_pat
     monkeypatch.setattr(dcgan, "train", train)
     monkeypatch.setattr(dcgan, "ship", ship)
     assert demod("train", name, "--folder", str(tmp_path), "--device", "cpu").exit_code == 0
-    assert asked["settings"] is dcgan.SETTINGS[name]
+    assert asked["settings"] == dcgan.SETTINGS[name]
+    assert not asked["compiled"]
     assert asked["folder"] == tmp_path / name
-    assert (asked["name"], asked["run"], asked["device"]) == (name, "run", "cpu")
+    assert (asked["name"], asked["run"], asked["device"]) == (name, "run", torch.device("cpu"))
     held_out = asked["held_out"]
     assert held_out.shape[1:] == (64, 64)
     assert held_out.min() >= 0
@@ -134,6 +136,23 @@ def test_train_does_not_ship_unless_asked(mnist, monkeypatch, tmp_path):
     monkeypatch.delattr(dcgan, "ship")
     monkeypatch.setattr(dcgan, "ship", None, raising=False)
     assert demod("train", "distortions", "--folder", str(tmp_path), "--no-ship").exit_code == 0
+
+
+def test_train_takes_other_settings_but_does_not_ship_them(monkeypatch, tmp_path):
+    asked = {}
+
+    def train(images, settings, folder, *, device, compiled):
+        asked.update(settings=settings, compiled=compiled)
+
+    monkeypatch.setattr(dcgan, "train", train)
+    other = ["--base-width", "8", "--steps", "3", "--batch-size", "16", "--seed", "5"]
+    refused = demod("train", "distortions", "--folder", str(tmp_path), *other)
+    assert refused.exit_code == 1
+    assert "add --no-ship" in refused.stderr
+    assert asked == {}
+    assert demod("train", "distortions", "--folder", str(tmp_path), "--no-ship", "--compile", *other).exit_code == 0
+    assert asked["compiled"]
+    assert asked["settings"] == replace(dcgan.SETTINGS["distortions"], base_width=8, steps=3, batch_size=16, seed=5)
 
 
 def test_train_without_mnist_exits_with_1(no_mnist, tmp_path):

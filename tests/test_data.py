@@ -15,6 +15,7 @@ from demod import data
 from demod.artifacts import sha256
 from demod.data import (
     CENTRES,
+    FAMILIES,
     SPREADS,
     MNISTUnavailableError,
     distortion,
@@ -22,6 +23,7 @@ from demod.data import (
     invert,
     load_mnist,
     mnist_available,
+    modulator_images,
     random_distortions,
     read_idx,
     resize,
@@ -337,3 +339,42 @@ def test_inverting_turns_ink_dark_and_can_be_undone():
     assert invert(image).tolist() == [[255, 254, 0]]
     assert np.array_equal(invert(invert(image)), image)
     assert invert(image).dtype == np.uint8
+
+
+# Families of modulators
+
+
+@pytest.mark.parametrize("family", FAMILIES[:4])
+def test_modulators_are_bright_somewhere_and_dark_nowhere_to_zero(family):
+    images = modulator_images(family, 50, seed=0)
+    assert images.shape == (50, 28, 28)
+    assert images.dtype == np.uint8
+    assert (images.max((1, 2)) > 190).all()
+    assert images.min() > 0
+    assert images.std((1, 2)).mean() > 10
+
+
+@pytest.mark.parametrize("family", FAMILIES[:4])
+def test_the_seed_decides_the_modulators(family):
+    first, again, other = (modulator_images(family, 5, seed) for seed in (1, 1, 2))
+    np.testing.assert_array_equal(first, again)
+    assert (first != other).any()
+
+
+def log_quadratic_misfit(images):
+    """Root-mean-square of what the best quadratic polynomial leaves of the logarithm."""
+    v, u = np.mgrid[-1:1:28j, -1:1:28j]
+    powers = np.stack([u**i * v**j for i in range(3) for j in range(3 - i)], -1).reshape(-1, 6)
+    logs = np.log(images.reshape(len(images), -1) / 255).T
+    return np.sqrt(np.mean((powers @ np.linalg.lstsq(powers, logs, rcond=None)[0] - logs) ** 2))
+
+
+def test_only_the_papers_family_is_log_quadratic():
+    misfit = {family: log_quadratic_misfit(modulator_images(family, 40, seed=3)) for family in FAMILIES[:4]}
+    assert misfit["bump"] < 0.03  # 8 bits
+    assert min(misfit[family] for family in FAMILIES[1:4]) > 3 * misfit["bump"]
+
+
+def test_a_family_that_is_not_there_is_refused():
+    with pytest.raises(ValueError, match="family is 'rain', but modulators are drawn from one of bump, bumps"):
+        modulator_images("rain", 3, seed=0)

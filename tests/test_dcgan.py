@@ -69,7 +69,7 @@ def uninterrupted(images):
 
 @pytest.fixture
 def generator(uninterrupted):
-    return dcgan._to_image_generator(uninterrupted.average)
+    return ImageGenerator(uninterrupted.average)
 
 
 # Training
@@ -185,20 +185,18 @@ def test_the_average_is_that_of_the_weights_along_the_run(images):
         torch.testing.assert_close(run.average[0].weight, expected)
 
 
-def test_the_losses_fall_for_a_discriminator_that_tells_the_classes_apart(images):
-    run = Training(images, replace(SMALL, noise_start=0.0, noise_end=0.0))
-    real, fake = torch.ones(4, 1, 64, 64), -torch.ones(4, 1, 64, 64)
-    run.D = nn.Sequential(nn.AvgPool2d(64), nn.Flatten())  # the logit is the mean grey value
-    torch.testing.assert_close(run._loss(real, 1.0), torch.tensor(0.3133), rtol=0, atol=1e-4)  # log(1 + e⁻¹)
-    torch.testing.assert_close(run._loss(fake, 0.0), torch.tensor(0.3133), rtol=0, atol=1e-4)
-    torch.testing.assert_close(run._loss(fake, 1.0), torch.tensor(1.3133), rtol=0, atol=1e-4)  # log(1 + e)
+def test_the_losses_fall_for_a_discriminator_that_tells_the_classes_apart():
+    real, fake = torch.ones(4, 1), -torch.ones(4, 1)  # logits
+    torch.testing.assert_close(dcgan._loss(real, 1.0), torch.tensor(0.3133), rtol=0, atol=1e-4)  # log(1 + e⁻¹)
+    torch.testing.assert_close(dcgan._loss(fake, 0.0), torch.tensor(0.3133), rtol=0, atol=1e-4)
+    torch.testing.assert_close(dcgan._loss(fake, 1.0), torch.tensor(1.3133), rtol=0, atol=1e-4)  # log(1 + e)
 
 
 @pytest.mark.parametrize(("step", "sigma"), [(0, 0.5), (200, 0.255), (400, 0.01), (450, 0.01), (500, 0.01)])
 def test_instance_noise_falls_linearly_to_its_floor(images, step, sigma):
     run = Training(images, replace(SMALL, noise_steps=400))
     run.step, before = step, run.rng.get_state()
-    unit = run._normal(4, 1, 64, 64)
+    unit = run._normal(1, 64, 64)
     run.rng.set_state(before)
     torch.testing.assert_close(run._noisy(torch.ones(4, 1, 64, 64)) - 1, sigma * unit, rtol=1e-5, atol=1e-6)
 
@@ -226,6 +224,32 @@ def test_digits_are_trained_on_with_a_white_background(monkeypatch):
 def test_there_are_training_images_for_two_names():
     with pytest.raises(ValueError, match="name is 'letters', but there are settings for digits, distortions"):
         training_images("letters")
+
+
+def test_a_step_of_compiled_networks_is_that_of_the_others(images, monkeypatch):
+    compile_module = nn.Module.compile
+    monkeypatch.setattr(nn.Module, "compile", lambda network: compile_module(network, backend="aot_eager"))  # no C++
+    plain, compiled = Training(images, SMALL), Training(images, SMALL, compiled=True)
+    for _ in range(2):
+        expected, found = plain.advance(), compiled.advance()
+    assert found == pytest.approx(expected, rel=1e-2)  # bfloat16
+    assert state(compiled).keys() == state(plain).keys()
+
+
+def test_losses_that_are_not_read_change_nothing(images, uninterrupted):
+    run = Training(images, SMALL)
+    assert [run.advance(read_losses=False) for _ in range(SMALL.steps)] == [{}] * SMALL.steps
+    assert_bit_identical(uninterrupted, run)
+
+
+def test_a_stream_on_the_device_is_seeded_by_the_one_that_is_kept(images, tmp_path):
+    first, second = Training(images, SMALL), Training(images, SMALL)
+    first.stream, second.stream = torch.Generator(), torch.Generator()  # as on a GPU
+    first.advance()
+    first.save(tmp_path / "run.safetensors")
+    second.restore(tmp_path / "run.safetensors")
+    first.advance(), second.advance()
+    assert_bit_identical(first, second)
 
 
 # Networks
@@ -308,6 +332,33 @@ def test_a_generator_on_a_device_is_a_copy(generator, rng):
     assert copy.network is not generator.network
 
 
+def test_the_pullback_is_that_of_automatic_differentiation(generator, rng):
+    z, u = torch.randn(6, 5, generator=rng), torch.randn(6, 4096, generator=rng)
+    z.requires_grad_()
+    value, pullback = generator.vjp(z)
+    reference = ((generator.network(z[..., None, None]).flatten(1) + 1) / 2).float()
+    torch.testing.assert_close(value, reference.detach(), rtol=1e-5, atol=1e-6)
+    (expected,) = torch.autograd.grad(reference, z, u, retain_graph=True)
+    torch.testing.assert_close(pullback(u), expected, rtol=1e-4, atol=1e-6)
+    torch.testing.assert_close(torch.autograd.grad(generator(z), z, u)[0], expected, rtol=1e-4, atol=1e-6)
+
+
+def test_a_generator_in_bfloat16_keeps_three_digits_and_single_codes_and_images(rng):
+    exact, rounded = load_generator("distortions"), load_generator("distortions", dtype=torch.bfloat16)
+    z, u = torch.randn(8, 50, generator=rng), torch.randn(8, 4096, generator=rng)
+    (value, pullback), (reference, exact_pullback) = rounded.vjp(z), exact.vjp(z)
+    pulled, expected = pullback(u), exact_pullback(u)
+    assert value.dtype == pulled.dtype == torch.float32
+    assert (value - reference).square().mean().sqrt() < 5e-3
+    assert (pulled - expected).norm() < 0.05 * expected.norm()
+    assert not torch.equal(value, reference)
+
+
+def test_a_network_of_other_layers_is_refused():
+    with pytest.raises(ValueError, match="network has the layers Linear, ReLU, but transposed convolutions"):
+        ImageGenerator(nn.Sequential(nn.Linear(2, 2), nn.ReLU()))
+
+
 def test_a_code_of_another_length_is_refused(generator):
     with pytest.raises(ValueError, match="z has 4 entries but the latent dimension is 5"):
         generator(torch.zeros(2, 4))
@@ -352,7 +403,7 @@ def test_a_shipped_file_is_the_average_rounded(uninterrupted, images, weights, r
     assert (card["steps"], card["training_images"], card["held_out_images"]) == (6, 16, 1)
     assert card["dtype"] == str(dtype).removeprefix("torch.")
     z = torch.randn(3, 5, generator=rng)
-    exact = dcgan._to_image_generator(uninterrupted.average)(z)
+    exact = ImageGenerator(uninterrupted.average)(z)
     digits = {torch.float16: 1e-3, torch.float32: 1e-6}[dtype]
     torch.testing.assert_close(load_generator("toy")(z), exact, rtol=0, atol=digits)
     tensors, _ = load_tensors(weights / "toy.safetensors")

@@ -300,3 +300,49 @@ def test_the_readme_quotes_the_stored_run_on_32_images(setting):
     scores, card = load_arrays(root / "results/figure-2-32-images.npz")
     assert (len(scores[setting]), card["profile"], card["weights"]["digits"]) == (32, "full", load_card("digits")["sha256"])
     assert f"{np.median(scores[setting]):.1f} dB with the {setting}" in (root / "README.md").read_text(encoding="utf-8")
+
+
+# Missing pixels
+
+
+@pytest.fixture
+def half():
+    return torch.rand(64, 64, generator=torch.Generator().manual_seed(3)) < 0.5
+
+
+def test_a_mask_of_ones_changes_nothing(toy, setting):
+    G1, G2, y, _, _ = toy
+    G1, G2 = (ReLUGenerator(G.weights) for G in (G1, G2))  # not known to be Gaussian: the starts do not depend on that
+    setting = replace(setting, iterations=5)
+    plain, masked = (
+        recover(y, setting=setting, signal_prior=G1, modulator_prior=G2, mask=mask)
+        for mask in (None, torch.ones(64, 64, dtype=torch.bool))
+    )
+    torch.testing.assert_close(masked.signal, plain.signal)
+    torch.testing.assert_close(masked.mean_squared_residual, plain.mean_squared_residual)
+
+
+def test_pixels_that_are_missing_do_not_matter_and_are_filled_in(toy, setting, half):
+    G1, G2, y, w, _ = toy
+    spoiled = torch.where(half, y, torch.rand(y.shape, generator=torch.Generator().manual_seed(4), dtype=y.dtype))
+    found = recover(spoiled, setting=replace(setting, iterations=1500), signal_prior=G1, modulator_prior=G2, mask=half)
+    assert (found.mean_squared_residual < 1e-8).all()
+    assert ((align(found.signal, w) - w).abs() < 1e-2 * w.amax((-2, -1), keepdim=True)).all()
+
+
+def test_a_convolutional_prior_sees_the_mask_too(rng, half):
+    G1, G2 = toy_prior(5, seed=0), toy_prior(5, seed=1)
+    y = (G1(torch.randn(2, 5, generator=rng)) * G2(torch.randn(2, 5, generator=rng))).reshape(2, 64, 64)
+    setting = Setting(step=0.1, momentum=0.5, iterations=10, reflect_every=5, balance=False, starts=2)
+    runs = [
+        recover(torch.where(half, y, fill), setting=setting, signal_prior=G1, modulator_prior=G2, mask=half)
+        for fill in (0.0, 1.0)
+    ]
+    torch.testing.assert_close(runs[0].signal, runs[1].signal)
+    product = (runs[0].signal * runs[0].modulator - y)[:, half]
+    torch.testing.assert_close(runs[0].mean_squared_residual, product.square().mean(-1))
+
+
+def test_a_mask_of_another_kind_is_refused():
+    with pytest.raises(ValueError, match=r"but torch.bool \(64, 64\) is required: true where seen"):
+        recover(torch.rand(64, 64), mask=torch.ones(64, 64))

@@ -1,7 +1,9 @@
+import itertools
 import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -62,47 +64,89 @@ def test_a_cell_that_occurs_twice_is_refused(tmp_path):
         sweep(draw_cell, [CELLS[0], CELLS[0]], tmp_path, seed=1)
 
 
+# Losses. A cell waits for a token, so that a test decides how many finish and the others are at work when the blow falls.
+
+
+def waiting_cell(cell, rng):
+    """Take a token from the folder that TOKENS names, or wait for one, then run."""
+    while True:
+        for token in Path(os.environ["TOKENS"]).iterdir():
+            try:
+                token.unlink()
+            except FileNotFoundError:  # another worker was faster
+                continue
+            return recover_cell(cell, rng)
+        time.sleep(0.01)
+
+
+@pytest.fixture
+def hand_out(tmp_path, monkeypatch):
+    """Allow so many more cells to run."""
+    folder, numbers = tmp_path / "tokens", itertools.count()
+    folder.mkdir()
+    monkeypatch.setenv("TOKENS", str(folder))
+
+    def allow(cells):
+        for _ in range(cells):
+            (folder / f"{next(numbers)}").touch()
+
+    return allow
+
+
+def wait_for(folder, cells, patience=600):
+    end = time.monotonic() + patience
+    while not folder.is_dir() or len(contents(folder)) < cells:
+        assert time.monotonic() < end, f"not {cells} cells in {patience} s"
+        time.sleep(0.01)
+
+
 SCRIPT = """
 import sys
 sys.path.insert(0, {tests!r})
-from test_sweeps import CELLS
-from demod.sweeps import recover_cell, sweep
+from test_sweeps import CELLS, waiting_cell
+from demod.sweeps import sweep
 if __name__ == "__main__":
-    sweep(recover_cell, CELLS, {folder!r}, seed=1, jobs=2)
+    sweep(waiting_cell, CELLS, {folder!r}, seed=1, jobs=2)
 """
 
 
-def test_a_sweep_that_is_killed_five_times_leaves_the_bytes_of_one_that_is_not(tmp_path):
-    sweep(recover_cell, CELLS, tmp_path / "whole", seed=1, jobs=1)
-    script = tmp_path / "script.py"
-    script.write_text(SCRIPT.format(tests=str(Path(__file__).parent), folder=str(tmp_path / "killed")))
-    killed = tmp_path / "killed"
+def test_a_sweep_that_is_killed_five_times_leaves_the_bytes_of_one_that_is_not(tmp_path, hand_out):
+    hand_out(len(CELLS))
+    sweep(waiting_cell, CELLS, tmp_path / "whole", seed=1, jobs=1)
+    script, killed = tmp_path / "script.py", tmp_path / "killed"
+    script.write_text(SCRIPT.format(tests=str(Path(__file__).parent), folder=str(killed)))
     for kill in range(5):
+        hand_out(1)
         process = subprocess.Popen([sys.executable, str(script)], start_new_session=True)
-        while process.poll() is None and (not killed.is_dir() or len(contents(killed)) <= kill):
-            time.sleep(0.02)
-        assert process.poll() is None, "the sweep ended before it was killed"
+        wait_for(killed, kill + 1)
         os.killpg(process.pid, signal.SIGKILL)
         process.wait()
-        assert len(contents(killed)) < len(CELLS)
+        assert len(contents(killed)) == kill + 1
+    hand_out(len(CELLS) - 5)
     subprocess.run([sys.executable, str(script)], check=True)
     assert contents(killed) == contents(tmp_path / "whole")
 
 
-def test_a_cluster_that_loses_a_worker_leaves_the_same_bytes(tmp_path):
-    sweep(recover_cell, CELLS, tmp_path / "here", seed=1, jobs=1)
+def test_a_cluster_that_loses_a_worker_in_mid_sweep_leaves_the_same_bytes(tmp_path, hand_out):
+    hand_out(len(CELLS))
+    sweep(waiting_cell, CELLS, tmp_path / "here", seed=1, jobs=1)
     with (
         distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster,
         distributed.Client(cluster) as client,
     ):
         pids = list(client.run(os.getpid).values())
 
-        def kill_one(future):
+        def kill_one():
+            hand_out(2)
+            wait_for(tmp_path / "cluster", 2)
             os.kill(pids[0], signal.SIGKILL)
+            hand_out(len(CELLS) - 2)
 
-        client.submit(time.sleep, 0.5).add_done_callback(kill_one)
+        killer = threading.Thread(target=kill_one)
+        killer.start()
         with joblib.parallel_config(backend="dask"):
-            sweep(recover_cell, CELLS, tmp_path / "cluster", seed=1)
+            sweep(waiting_cell, CELLS, tmp_path / "cluster", seed=1)
+        killer.join()
         assert pids[0] not in client.run(os.getpid).values()
     assert contents(tmp_path / "cluster") == contents(tmp_path / "here")
 

@@ -21,7 +21,7 @@ from demod.generators import Generator
 class Estimate:
     """What a method recovers; fields that it does not have are None.
 
-    signal, modulator : w and x, (*B, ℓ)
+    signal, modulator : w and x, (*B, ℓ); (*B, height, width) from methods for images
     h, m : the codes behind them, (*B, n) and (*B, p)
     objective : the value of the method's program, (*B,)
     converged : whether the method reached its own criterion, (*B,)

@@ -34,7 +34,7 @@ def exact_wdc(W: Tensor, alpha: float = 1.0) -> WDCBound:
     """Return the supremum of (5) over all x and y for a matrix with two columns, up to rounding, in O(ℓ²) time.
 
     The supremum is a one-sided limit at a corner of a cell. The witness lies 1e-9 radians inside, so that its
-    residual agrees with the value to about 1e-9.
+    residual agrees with the value to about 1e-9. The temporary arrays hold about 45 · 2²¹ numbers, 0.8 GB, for any ℓ.
 
     Parameters
     ----------

@@ -41,7 +41,8 @@ def estimate_wdc(
 ) -> WDCBound:
     """Return a lower bound on the smallest ε with which W satisfies (5), with the pair that attains it.
 
-    The temporary arrays hold about 20 · min(starts · circles · ℓ, 2²¹ + circles · ℓ) numbers.
+    The temporary arrays hold at most about 45 · min(starts · circles · ℓ, 2²¹ + circles · ℓ) numbers, 0.8 GB for any ℓ below
+    50,000.
 
     Parameters
     ----------

@@ -1,0 +1,103 @@
+"""What the classical methods for images share: how exact a pixel is, and the signal once the modulator is known.
+
+A pixel of y = w ⊙ x + noise, kept between 0 and 1, differs from w x by a Gaussian of standard deviation
+
+    s² = σ² + q² + (ε x)²,        q = 1/510, half a grey level of 8 bits, and ε = 0.003 for the model of x.
+
+Given x, the signal is the mode of a posterior whose prior knows that the pictures are flat and their background white,
+
+    minimise Σ_i (w_i x_i - y_i)² / (2 s_i²) + μ TV(w) - κ Σ_i w_i    over 0 ≤ w ≤ 1,
+
+TV the isotropic total variation, by the primal-dual method. Where x is nothing but noise the prior decides, and in missing
+pixels as well. μ = 6 and κ = 1 were chosen once, on 40 test digits, for all noise levels.
+
+References
+----------
+A. Chambolle, T. Pock. A first-order primal-dual algorithm for convex problems with applications to imaging. 2011.
+"""
+
+import torch
+from torch import Tensor
+from torch.nn.functional import pad
+
+GREY_LEVEL = 1 / 255
+MODEL_ERROR = 0.003
+VARIATION, WHITENESS = 6.0, 1.0  # μ, κ
+PRIMAL_STEP, DUAL_STEP = 0.25, 0.5  # their product times ‖∇‖² = 8 is 1
+
+
+def check_images(y: Tensor, mask: Tensor | None = None, noise: float = 0.0) -> None:
+    """Raise ValueError unless y (*B, height, width) holds floats in [0, 1], none black, and mask and noise fit it."""
+    if y.ndim < 2 or not y.is_floating_point() or not ((y >= 0) & (y <= 1)).all():
+        raise ValueError(
+            f"y is {y.dtype} {tuple(y.shape)}; required are finite floats in [0, 1] of shape (*B, height, width): "
+            "divide by the peak."
+        )
+    if mask is not None and (mask.dtype != torch.bool or mask.shape not in (y.shape, y.shape[-2:]) or not mask.any()):
+        raise ValueError(
+            f"mask is {mask.dtype} {tuple(mask.shape)} with {int(mask.sum())} pixels observed; required are Booleans, "
+            f"{tuple(y.shape[-2:])} or {tuple(y.shape)}, True where a pixel is observed."
+        )
+    if not (y * observed(y, mask)).flatten(-2).any(-1).all():
+        raise ValueError("y is black for some image; nothing can be recovered from it: leave it out.")
+    if not 0 <= noise < 1:
+        raise ValueError(f"noise is {noise}; required is the standard deviation of a pixel, 0 ≤ noise < 1.")
+
+
+def observed(y: Tensor, mask: Tensor | None) -> Tensor:
+    """Return 1 where a pixel is observed and 0 where it is missing, of the shape and type of y."""
+    return torch.ones_like(y) if mask is None else mask.to(y).expand_as(y)
+
+
+def pixel_variance(x: Tensor, noise: float) -> Tensor:
+    """Return s² for pixels whose white would be x, the module's formula."""
+    return noise**2 + (GREY_LEVEL / 2) ** 2 + (MODEL_ERROR * x) ** 2
+
+
+def signal_given(y: Tensor, x: Tensor, *, noise: float = 0.0, mask: Tensor | None = None, iterations: int = 200) -> Tensor:
+    """Return the signal (*B, height, width) in [0, 1] for a known modulator x ≥ 0, the module's program.
+
+    Parameters
+    ----------
+    y, x : Tensor
+        Shape (*B, height, width), y in [0, 1].
+    noise : float
+        σ, in units of the peak.
+    mask : Tensor, optional
+        True where a pixel is observed, (height, width) or as y; everywhere where None.
+    iterations : int
+        Of the primal-dual method.
+
+    Raises
+    ------
+    ValueError
+        If y, mask or noise are not as required, or x has another shape or is negative.
+    """
+    check_images(y, mask, noise)
+    if x.shape != y.shape or not (x >= 0).all():
+        raise ValueError(
+            f"x has shape {tuple(x.shape)} or negative entries; required is a modulator ≥ 0 like y {tuple(y.shape)}."
+        )
+    precision = observed(y, mask) / pixel_variance(x, noise) / VARIATION
+    pull, curvature = PRIMAL_STEP * (precision * x * y + WHITENESS / VARIATION), 1 + PRIMAL_STEP * precision * x.square()
+    w = ahead = torch.ones_like(y)
+    p, q = torch.zeros_like(y), torch.zeros_like(y)
+    for _ in range(iterations):
+        p, q = p + DUAL_STEP * _slope(ahead, -1), q + DUAL_STEP * _slope(ahead, -2)
+        length = (p.square() + q.square()).sqrt().clamp(min=1)
+        p, q = p / length, q / length
+        last, w = w, ((w + PRIMAL_STEP * (_divergence(p, -1) + _divergence(q, -2)) + pull) / curvature).clamp(0, 1)
+        ahead = 2 * w - last
+    return w
+
+
+def _slope(image: Tensor, axis: int) -> Tensor:
+    """Return the forward differences along an axis, 0 at its end."""
+    return pad(image.diff(dim=axis), (0, 1) if axis == -1 else (0, 0, 0, 1))
+
+
+def _divergence(field: Tensor, axis: int) -> Tensor:
+    """Return minus the adjoint of `_slope` along an axis."""
+    inner = field.narrow(axis, 0, field.shape[axis] - 1)
+    edge = inner.new_zeros(()).expand_as(inner.narrow(axis, 0, 1))
+    return torch.cat([inner, edge], axis) - torch.cat([edge, inner], axis)

@@ -1,0 +1,136 @@
+"""Trained DCGAN generators as `Generator`s onto 64 × 64 images, with the pullback by hand.
+
+With batch normalisation in eval mode folded into the transposed convolutions T_i, the layers are
+
+    x_0 = z,   x_i = relu(T_i x_{i-1} + b_i),   G(z) = 1/2 (1 + tanh(T_k x_{k-1} + b_k)),
+
+and with v = tanh(…), D_i = diag(x_i > 0) the derivative, transposed, is
+
+    J(z)ᵀ u = T_1ᵀ D_1 T_2ᵀ D_2 ⋯ T_kᵀ (1 - v²) ⊙ u / 2,
+
+where T_iᵀ is the convolution with the same weights. T_1 sees one pixel and T_k makes one channel: both are matrix products.
+Nothing is kept for the weights' sake, and one layer's outputs are all that its pullback needs.
+"""
+
+from collections.abc import Callable
+from copy import deepcopy
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import conv2d, conv_transpose2d, fold
+from torch.nn.utils.fusion import fuse_conv_bn_eval
+
+from demod.data import SIDE
+
+
+class ImageGenerator:
+    """A trained network as a `Generator`: (*B, latent) -> (*B, 4096), images in [0, 1] row by row.
+
+    `homogeneous` is False: G(c z) is not c G(z), the scaling ambiguity of (1) does not hold between codes. The layers are
+    computed in the type of the network's weights, the codes and images keep the type of z: with weights in bfloat16 an
+    evaluation costs about half, and is right to about three digits.
+    """
+
+    homogeneous = False
+
+    def __init__(self, network: nn.Sequential) -> None:
+        self.network = _fold_batch_norm(network)
+        kinds = [type(layer) for layer in self.network]
+        if kinds != [nn.ConvTranspose2d, nn.ReLU] * (len(kinds) // 2 - 1) + [nn.ConvTranspose2d, nn.Tanh]:
+            raise ValueError(
+                f"network has the layers {', '.join(kind.__name__ for kind in kinds)}, but transposed convolutions with "
+                "ReLUs between them and a Tanh at the end are required; build it as `demod.dcgan.generator_network` does."
+            )
+        self.first, *self.inner, self.last = self.network[::2]
+        self.widths = (self.first.in_channels, SIDE * SIDE)
+        self.into = self.first.weight.permute(0, 2, 3, 1).flatten(1)  # (latent, height · width · channels)
+        self.into_bias = self.first.bias.repeat(self.into.shape[1] // len(self.first.bias))
+        self.out_of = self.last.weight.flatten(1)  # (channels, height · width) of the kernel
+
+    def __call__(self, z: Tensor) -> Tensor:
+        """Return G(z), shape (*B, 4096), in [0, 1]."""
+        if z.shape[-1] != self.widths[0]:
+            raise ValueError(f"z has {z.shape[-1]} entries but the latent dimension is {self.widths[0]}.")
+        return ((self._forward(z)[-1] + 1) / 2).view(*z.shape[:-1], self.widths[1])
+
+    def vjp(self, z: Tensor) -> tuple[Tensor, Callable[[Tensor], Tensor]]:
+        """Return (G(z), pullback), pullback: (*B, 4096) -> (*B, latent)."""
+        with torch.no_grad():
+            layers = self._forward(z)
+        value = ((layers[-1] + 1) / 2).view(*z.shape[:-1], self.widths[1])
+        return value, lambda cotangent: self._pull(layers, cotangent)
+
+    def _forward(self, z: Tensor) -> list[Tensor]:
+        """Return x_1, …, x_{k-1} in the type of the weights and v = tanh(…) in that of z, (B, channels, height, width)."""
+        codes = z.reshape(-1, z.shape[-1]).to(self.into.dtype)
+        x = torch.addmm(self.into_bias, codes, self.into).relu_()
+        layers = [x.view(len(x), *self.first.kernel_size, self.first.out_channels).permute(0, 3, 1, 2)]
+        for T in self.inner:
+            layers.append(conv_transpose2d(layers[-1], T.weight, T.bias, T.stride, T.padding).relu_())
+        patches = self.out_of.mT @ layers[-1].permute(0, 2, 3, 1).flatten(1, 2).mT  # (B, kernel, pixels)
+        kernel = {"kernel_size": self.last.kernel_size, "stride": self.last.stride, "padding": self.last.padding}
+        image = fold(patches.to(z.dtype), (SIDE, SIDE), **kernel)
+        return [*layers, image.add_(self.last.bias).tanh_()]
+
+    @torch.no_grad()
+    def _pull(self, layers: list[Tensor], cotangent: Tensor) -> Tensor:
+        *hidden, v = layers
+        u = torch.addcmul(cotangent.reshape(v.shape), cotangent.reshape(v.shape), v.square(), value=-1) / 2
+        u = u.to(self.into.dtype)
+        for T, x in zip((self.last, *reversed(self.inner)), reversed(hidden), strict=True):
+            u = conv2d(u, T.weight, None, T.stride, T.padding)
+            torch.ops.aten.threshold_backward.grad_input(u, x, 0, grad_input=u)  # u where the unit is on
+        pulled = u.permute(0, 2, 3, 1).flatten(1) @ self.into.mT
+        return pulled.to(cotangent.dtype).view(*cotangent.shape[:-1], self.widths[0])
+
+    def to(self, device: torch.device | str | None = None, dtype: torch.dtype | None = None) -> "ImageGenerator":
+        """Return this generator with its weights on `device` and in `dtype`; None leaves them as they are."""
+        return ImageGenerator(deepcopy(self.network).to(device, dtype))
+
+
+class InstanceGenerator:
+    """A trained network with batch normalisation left in train mode at batch size 1, as the authors' notebook runs it.
+
+    Every image is normalised by its own statistics. The first layer is linear in z but for its bias, which the normalisation
+    removes, so that G(c z) = G(z) for c > 0: codes have no scale. The pullback is automatic differentiation.
+    """
+
+    homogeneous = False
+
+    def __init__(self, network: nn.Sequential) -> None:
+        layers = [_by_instance(layer) if isinstance(layer, nn.BatchNorm2d) else layer for layer in deepcopy(network)]
+        self.network = nn.Sequential(*layers).requires_grad_(False).to(memory_format=torch.channels_last)
+        self.widths = (network[0].in_channels, SIDE * SIDE)
+
+    def __call__(self, z: Tensor) -> Tensor:
+        """Return G(z), shape (*B, 4096), in [0, 1]."""
+        images = self.network(z.reshape(-1, z.shape[-1], 1, 1))
+        return ((images + 1) / 2).reshape(*z.shape[:-1], self.widths[1])
+
+    def vjp(self, z: Tensor) -> tuple[Tensor, Callable[[Tensor], Tensor]]:
+        """Return (G(z), pullback), pullback: (*B, 4096) -> (*B, latent)."""
+        z = z.detach().requires_grad_()
+        with torch.enable_grad():
+            value = self(z)
+        return value.detach(), lambda cotangent: torch.autograd.grad(value, z, cotangent, retain_graph=True)[0]
+
+    def to(self, device: torch.device | str) -> "InstanceGenerator":
+        """Return this generator with its weights on `device`."""
+        return InstanceGenerator(deepcopy(self.network).to(device))
+
+
+def _by_instance(norm: nn.BatchNorm2d) -> nn.InstanceNorm2d:
+    instance = nn.InstanceNorm2d(norm.num_features, eps=norm.eps, affine=True).to(norm.weight)
+    instance.load_state_dict({"weight": norm.weight, "bias": norm.bias})
+    return instance
+
+
+def _fold_batch_norm(network: nn.Sequential) -> nn.Sequential:
+    """Return a frozen copy with batch normalisation in eval mode folded into the convolutions: the same function."""
+    layers: list[nn.Module] = []
+    for layer in deepcopy(network).eval().requires_grad_(False):
+        if isinstance(layer, nn.BatchNorm2d):
+            layers[-1] = fuse_conv_bn_eval(layers[-1], layer, transpose=True)
+        else:
+            layers.append(layer)
+    return nn.Sequential(*layers).requires_grad_(False).to(memory_format=torch.channels_last)
