@@ -11,14 +11,17 @@ PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 LOCKED := .venv/.locked
 READY := .venv/.ready
 INSTALLING := .venv/.installing
+EXTRA_INDEX := $(if $(TORCH_INDEX_URL),--extra-index-url $(TORCH_INDEX_URL))
+VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)
+SOURCES := _config.yml _toc.yml references.bib requirements.lock assets chapters results
 
-# Ruff and pytest are told nothing here: their settings stand in pyproject.toml.
+# Ruff, mypy and pytest are told nothing here: their settings stand in pyproject.toml.
 
 .DEFAULT_GOAL := help
-.PHONY: help book test check format weights bench clean chromium
+.PHONY: help book test check format links determinism canary audit release chapter weights bench clean chromium
 
 help:  ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
 	@echo
 	@echo "  PROFILE=quick|full       sizes for two cores, or the paper's sizes for a GPU"
 	@echo "  PYTHON=python3.12        the interpreter of a new .venv"
@@ -35,15 +38,49 @@ test: $(READY) chromium  ## run every check: style, the book, all tests
 	@echo "Running the tests"
 	@CHROMIUM="$(CHROMIUM)" $(BIN)/python -m pytest
 
-check: $(READY)  ## check style and formatting only
-	@echo "Checking style and formatting"
+check: $(READY)  ## check style, formatting and types
+	@echo "Checking style, formatting and types"
 	@$(BIN)/ruff check
 	@$(BIN)/ruff format --check
+	@$(BIN)/mypy
 
 format: $(READY)  ## format the code, strip outputs from the chapters
 	@$(BIN)/ruff check --fix
 	@$(BIN)/ruff format
-	@$(BIN)/nbstripout --keep-id chapters/*.ipynb
+	@$(BIN)/nbstripout --keep-id chapters/*.ipynb templates/*.ipynb
+
+links: book  ## follow every link of the book to other hosts
+	@$(BIN)/jupyter-book build _build/stage --path-output _build/links --builder linkcheck
+
+determinism: $(READY)  ## execute the book twice and compare the arrays behind its figures bit for bit
+	@rm -rf _build/twice
+	@for copy in first second; do \
+	  mkdir -p _build/twice/$$copy && cp -R $(SOURCES) _build/twice/$$copy && \
+	  $(BIN)/demod build --profile $(PROFILE) --root _build/twice/$$copy || exit 1; done
+	@$(BIN)/demod compare _build/twice/first _build/twice/second
+
+canary: chromium  ## build and test with the newest packages that pyproject.toml allows, in _build/canary
+	@rm -rf _build/canary && $(PYTHON) -m venv _build/canary
+	@_build/canary/bin/python -m pip install --quiet $(EXTRA_INDEX) torch --editable .[dev]
+	@_build/canary/bin/demod build
+	@CHROMIUM="$(CHROMIUM)" _build/canary/bin/python -m pytest --ignore tests/test_repository.py
+
+audit: $(LOCKED)  ## look the packages of requirements.lock up among the known vulnerabilities
+	@test -x _build/audit/bin/pip-audit || { $(PYTHON) -m venv _build/audit; \
+	  _build/audit/bin/python -m pip install --quiet --disable-pip-version-check pip-audit; }
+	@_build/audit/bin/pip-audit --disable-pip --no-deps --requirement requirements.lock
+
+release: book  ## pack the book and the package, with checksums, into _build/release
+	@rm -rf _build/release && mkdir -p _build/release
+	@cd _build/html && ../../$(BIN)/python -m zipfile -c ../release/demod-book-$(VERSION).zip .
+	@$(PIP) wheel --no-deps --no-build-isolation --wheel-dir _build/release .
+	@cd _build/release && sha256sum * > SHA256SUMS && cat SHA256SUMS
+
+chapter:  ## begin the chapter NAME=<slug> from templates/chapter.ipynb
+	@echo "$(NAME)" | grep -Eqx '[a-z][a-z0-9-]*' || { echo "Give the chapter a name: make chapter NAME=momentum" >&2; exit 1; }
+	@test ! -e chapters/$(NAME).ipynb || { echo "chapters/$(NAME).ipynb is there already." >&2; exit 1; }
+	@sed 's/CHAPTER/$(NAME)/g' templates/chapter.ipynb > chapters/$(NAME).ipynb
+	@echo "chapters/$(NAME).ipynb is yours: list it in _toc.yml, then '$(BIN)/demod build --chapter $(NAME)' runs it alone"
 
 weights: $(READY)  ## train both generators and ship them in demod/weights (hours on a CPU)
 	@$(BIN)/demod train distortions
@@ -53,7 +90,7 @@ bench: $(READY)  ## run the comparisons of benchmarks/
 	@for comparison in benchmarks/*.py; do $(BIN)/python $$comparison || exit 1; done
 
 clean:  ## remove the built book and all caches; .venv stays
-	rm -rf _build .pytest_cache .ruff_cache .doit.db*
+	rm -rf _build .pytest_cache .ruff_cache .mypy_cache .doit.db*
 
 chromium:
 	@test -n "$(CHROMIUM)" || { echo "The tests read the book in Chromium, which is not installed:" \
@@ -74,7 +111,7 @@ $(LOCKED): requirements.lock
 	@test -x $(BIN)/python || { echo "Creating .venv"; $(PYTHON) -m venv .venv; }
 	@rm -f $(LOCKED) && touch $(INSTALLING)
 	@echo "Installing $(TORCH)"
-	@$(PIP) install $(if $(TORCH_INDEX_URL),--extra-index-url $(TORCH_INDEX_URL)) --constraint requirements.lock '$(TORCH)'
+	@$(PIP) install $(EXTRA_INDEX) --constraint requirements.lock '$(TORCH)'
 	@echo "Installing the packages of requirements.lock (a few minutes)"
 	@$(PIP) install --requirement requirements.lock
 	@rm $(INSTALLING) && touch $@

@@ -111,7 +111,7 @@ def save_arrays(path: Path | str, arrays: Mapping[str, np.ndarray], provenance: 
     if objects:
         raise ValueError(f"arrays {', '.join(objects)} hold Python objects; give numbers, Booleans or strings.")
     with atomic_path(path) as temporary:
-        np.savez_compressed(temporary, **arrays)  # its allow_pickle is younger than the oldest NumPy allowed
+        np.savez_compressed(temporary, **arrays)  # type: ignore[arg-type] # allow_pickle is younger than NumPy 2.0
     write_json(path.with_suffix(".json"), {**provenance, "sha256": sha256(path), "versions": versions()})
 
 

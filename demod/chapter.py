@@ -8,12 +8,13 @@ $DEMOD_NUMBERS/<slug>.json. The build sets both variables. In JupyterLab or Cola
 under _build/ of the current folder.
 """
 
+import math
 import os
 import subprocess
 import sys
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass, field
-from numbers import Integral
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ from IPython.display import HTML, Image, Markdown, display
 from matplotlib.figure import Figure
 from torch import Tensor
 
+from demod.arguments import check_counts
 from demod.artifacts import atomic_path, read_json, save_arrays, sha256, write_json
 from demod.claims import LEDGER, Claim, Judgement, Measured, judge
 
@@ -52,7 +54,7 @@ def begin(slug: str, *, profile: str, device: str, seed: int) -> "Chapter":
     Raises
     ------
     ValueError
-        If `profile` or `device` is another word, or there is no CUDA device though `device` asks for one.
+        If `profile` or `device` is another word, `device` asks for CUDA where there is none, or `seed` is negative.
     """
     if profile not in PROFILES:
         raise ValueError(f'profile is {profile!r}, but it must be "quick" or "full".')
@@ -60,6 +62,7 @@ def begin(slug: str, *, profile: str, device: str, seed: int) -> "Chapter":
         raise ValueError(f'device is {device!r}, but it must be "auto", "cpu" or "cuda".')
     if device == "cuda" and not torch.cuda.is_available():
         raise ValueError('device is "cuda", but torch sees no CUDA device; use "auto" or "cpu".')
+    check_counts(0, seed=seed)
     cuda = device != "cpu" and torch.cuda.is_available()
     chapter = Chapter(slug, profile, torch.device("cuda" if cuda else "cpu"), seed)
     chapter._write_record()
@@ -104,8 +107,11 @@ class Chapter:
             self.used_data.append(description)
             self._write_record()
 
-    def figure(self, fig: Figure, name: str, **arrays: np.ndarray | Tensor) -> None:
-        """Write `fig` as `name`.svg and .png, `arrays` as .npz, the provenance as .json, and show the PNG."""
+    def figure(self, fig: Figure, name: str, *, timing: Iterable[str] = (), **arrays: np.ndarray | Tensor) -> None:
+        """Write `fig` as `name`.svg and .png, `arrays` as .npz, the provenance as .json, and show the PNG.
+
+        `timing` names the arrays that are times: the tests do not compare them with accepted ones.
+        """
         path = _folder("DEMOD_FIGURES", "figures") / self.slug / name
         seconds, inches = self._lap(), fig.get_size_inches().tolist()
         with matplotlib.rc_context({"svg.hashsalt": f"{self.slug}/{name}"}), atomic_path(path.with_suffix(".svg")) as svg:
@@ -114,6 +120,7 @@ class Chapter:
             fig.savefig(png, format="png", dpi=DPI)
             display(Image(data=png.read_bytes(), width=round(96 * inches[0])))
         provenance = {"chapter": self.slug, "figure": name, "seconds": seconds, "inches": inches, **self._provenance()}
+        provenance |= {"timing": list(timing)} if timing else {}
         save_arrays(path.with_suffix(".npz"), {key: _to_numpy(array) for key, array in arrays.items()}, provenance)
 
     def interactive(self, fig: Any, name: str, *, height: int = 520) -> None:
@@ -156,10 +163,7 @@ class Chapter:
         """
         if name not in LEDGER:
             raise ValueError(f"There is no claim {name!r} in the ledger; its claims are {', '.join(LEDGER)}.")
-        numbers = {
-            key: tuple(_to_number(key, part) for part in value) if isinstance(value, tuple) else _to_number(key, value)
-            for key, value in measured.items()
-        }
+        numbers = {key: _to_measured(key, value) for key, value in measured.items()}
         judgement = judge(LEDGER[name], numbers)
         self.claims[name] = judgement.record
         self._write_record()
@@ -211,9 +215,17 @@ def _folder(variable: str, name: str) -> Path:
 
 def _to_number(name: str, value: Any) -> float:
     number = value.item() if hasattr(value, "item") else value
-    if not isinstance(number, Integral | float) or not np.isfinite(number):
+    if not isinstance(number, int | float) or not math.isfinite(number):
         raise ValueError(f"{name} is {value!r}, but only a finite number can be quoted; look at what produced it.")
     return number
+
+
+def _to_measured(name: str, value: Any) -> Measured:
+    """Return a number, or a pair of a number and its standard error."""
+    if isinstance(value, tuple):
+        number, error = value
+        return _to_number(name, number), _to_number(name, error)
+    return _to_number(name, value)
 
 
 def _box(claim: Claim, judgement: Judgement) -> str:

@@ -7,7 +7,7 @@ or names a picture that cannot be used.
 import signal
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 from rich.console import Console
@@ -45,7 +45,12 @@ class Trained(StrEnum):
     DISTORTIONS = "distortions"
 
 
-Group = StrEnum("Group", {letter: letter for letter in GROUPS})
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from demod.book.layout import Layout
+
+Group = StrEnum("Group", {letter: letter for letter in GROUPS})  # type: ignore[misc] # mypy asks for a literal
 
 DEVICE = typer.Option(help="auto takes CUDA where there is one, else the CPU.")
 
@@ -62,6 +67,12 @@ def build(
     ] = Profile.QUICK,
     jobs: Annotated[int | None, typer.Option(min=1, help="Chapters that run at once. [default: one per core]")] = None,
     device: Annotated[Device, DEVICE] = Device.AUTO,
+    chapter: Annotated[
+        str | None, typer.Option(help="Execute and check one chapter, by its file's name; leave the book as it is.")
+    ] = None,
+    limit: Annotated[
+        float | None, typer.Option(min=0.01, help="Minutes for one chapter. [default: 30, full: a day]")
+    ] = None,
     root: Annotated[
         Path, typer.Option(help="The folder of _config.yml and _toc.yml.", file_okay=False, exists=True)
     ] = Path(),
@@ -76,7 +87,15 @@ def build(
 
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # stopped by `kill` or by Ctrl-C, the build stops its chapters
     try:
-        build_book(root, profile=profile.value, device=device.value, jobs=jobs, console=Console(highlight=False))
+        build_book(
+            root,
+            profile=profile.value,
+            device=device.value,
+            jobs=jobs,
+            limit=None if limit is None else 60 * limit,
+            only=chapter,
+            console=Console(highlight=False),
+        )
     except BuildError as error:
         _fail(error)
 
@@ -181,7 +200,7 @@ def _chosen(device: Device) -> str:
     return "cuda" if device is not Device.CPU and torch.cuda.is_available() else "cpu"
 
 
-def _held_out(name: Trained) -> "Tensor":  # noqa: F821 - torch is loaded only by the commands that need it
+def _held_out(name: Trained) -> "Tensor":
     """Return 64 images that training never saw, (64, 64, 64) in [0, 1]: test digits, or distortions off the grid."""
     from demod.data import invert, load_mnist, random_distortions, resize
 
@@ -277,11 +296,12 @@ def recover(
 
 @app.command(hidden=True)
 def accept(root: Annotated[Path, typer.Option(file_okay=False, exists=True)] = Path()) -> None:
-    """Write the numbers and the verdicts of the last build to tests/expected as the accepted ones, for review.
+    """Write numbers, verdicts and arrays of figures of the last build to tests/expected as the accepted ones, for review.
 
-    Tolerances that are there are kept; new numbers get 5 %, integers none.
+    Tolerances that are there are kept; new numbers and arrays get 5 %, integers none.
     """
     from demod.artifacts import read_json, write_json
+    from demod.book.arrays import accept_figures, figures_path, read_figures
     from demod.book.layout import Layout
     from demod.book.numbers import accept as accepted
     from demod.book.numbers import expected_path, read_numbers
@@ -294,11 +314,35 @@ def accept(root: Annotated[Path, typer.Option(file_okay=False, exists=True)] = P
     write_json(path, accepted(numbers, read_json(path) if path.is_file() else {}))
     verdicts = verdicts_path(layout.root, stamp)
     write_json(verdicts, accepted_verdicts(read_verdicts(layout.numbers, stamp["chapters"])))
-    for written in (path, verdicts):
+    figures = figures_path(layout.root, stamp)
+    arrays = read_figures(layout.figures, stamp["chapters"])
+    write_json(figures, accept_figures(arrays, read_json(figures) if figures.is_file() else {}))
+    for written in (path, verdicts, figures):
         Console(highlight=False).print(f"{written.relative_to(layout.root)}: review it with `git diff`")
 
 
-def _last_build(layout: "Layout") -> dict[str, Any]:  # noqa: F821 - the build's modules are loaded by the commands
+@app.command()
+def compare(
+    first: Annotated[Path, typer.Argument(help="The folder of a book that was built.", file_okay=False, exists=True)],
+    second: Annotated[Path, typer.Argument(help="The folder of another.", file_okay=False, exists=True)],
+) -> None:
+    """Compare the arrays behind all figures of two builds, bit for bit, times apart; differences exit with 1.
+
+    `make determinism` builds the book twice and compares.
+    """
+    from demod.book.arrays import compare_builds
+    from demod.book.layout import BuildError
+
+    try:
+        problems = compare_builds(first.resolve(), second.resolve())
+    except (BuildError, OSError, ValueError) as error:
+        _fail(error)
+    if problems:
+        _fail(ValueError("\n".join(problems)))
+    Console(highlight=False).print("All arrays behind the figures are the same to the bit.")
+
+
+def _last_build(layout: "Layout") -> dict[str, Any]:
     """Return the stamp of the book that is there: profile, chapters, whether MNIST was at hand."""
     from demod.artifacts import read_json
     from demod.book.build import STAMP

@@ -12,6 +12,7 @@ The codes, or their nonzero entries, are Gaussian, and n = p everywhere. One pro
 import statistics
 import time
 from collections.abc import Callable
+from typing import Any, cast
 
 import torch
 from torch import Tensor
@@ -38,7 +39,7 @@ SUBSPACES = ("lifted", "bilinear_gradient", "phasemax")
 SPARSITY = ("power_factorization", "branchhull")
 GENERATORS = ("algorithm_1", "asim", "inversion", "csgm", "phase_retrieval")
 EXPANSION = 10  # the ambient dimension N of sparse codes, and the inner width of the networks, over n
-DESCENT = {"iterations": 2000, "tolerance": 1e-6}  # of the methods that are Algorithm 1 or parts of it
+DESCENT: dict[str, Any] = {"iterations": 2000, "tolerance": 1e-6}  # of the methods that are Algorithm 1 or parts of it
 
 
 def method_cell(cell: Cell, rng: torch.Generator) -> Result:
@@ -60,7 +61,8 @@ def method_cell(cell: Cell, rng: torch.Generator) -> Result:
     for _ in range(cell["trials"]):
         solve, h0, m0 = plant(cell["method"], cell["n"], cell["ell"], rng)
         estimate = solve()
-        errors.append(outer_product_error(estimate.h, m0 if estimate.m is None else estimate.m, h0, m0))
+        h = cast(Tensor, estimate.h)  # all methods that are compared return codes
+        errors.append(outer_product_error(h, m0 if estimate.m is None else estimate.m, h0, m0))
     return {"error": torch.stack(errors)}
 
 

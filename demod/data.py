@@ -24,6 +24,7 @@ from torch import Tensor
 from torch.nn.functional import interpolate
 from tqdm import TqdmWarning
 
+from demod.arguments import check_counts
 from demod.artifacts import atomic_path, sha256
 
 with warnings.catch_warnings():  # pooch loads tqdm's notebook bar, which warns in a kernel without ipywidgets
@@ -158,6 +159,10 @@ def mnist_available() -> bool:
 def distortion(c: np.ndarray, sigma: np.ndarray) -> np.ndarray:
     """Return g(x, y) for each (c, σ) as 8-bit images, uint8 (*N, 28, 28); c and σ (broadcast to (*N,)) are dimensionless."""
     c, sigma = np.broadcast_arrays(np.asarray(c, float), np.asarray(sigma, float))
+    if not (np.isfinite(c).all() and (sigma > 0).all()):
+        raise ValueError(
+            "c or sigma is not finite, or sigma not positive; see CENTRES and SPREADS for the ranges of the paper."
+        )
     t = np.linspace(-5, 5, 28)
     bump = np.exp(-((t - c[..., None]) ** 2) / sigma[..., None])  # the Gaussian is separable
     return np.round(255 * bump[..., :, None] * bump[..., None, :]).astype(np.uint8)
@@ -171,6 +176,7 @@ def distortion_images() -> np.ndarray:
 
 def random_distortions(count: int, seed: int) -> np.ndarray:
     """Return distortions with (c, σ) uniform in the paper's ranges, almost surely off the grid, uint8 (count, 28, 28)."""
+    check_counts(0, count=count, seed=seed)
     rng = np.random.default_rng(seed)
     return distortion(rng.uniform(*CENTRES, count), rng.uniform(*SPREADS, count))
 
@@ -224,10 +230,17 @@ def modulator_images(family: str, count: int, seed: int) -> np.ndarray:
 def resize(images: np.ndarray | Tensor) -> Tensor:
     """Return 8-bit images (*N, height, width) as float32 (*N, 64, 64) in [0, 1]: bilinear, half-pixel centres."""
     pixels = torch.as_tensor(np.array(images) if isinstance(images, np.ndarray) else images)
+    if pixels.dtype != torch.uint8 or pixels.ndim < 2:
+        raise ValueError(
+            f"images is {pixels.dtype} of shape {tuple(pixels.shape)}, but 8-bit images (*N, height, width) are required; "
+            "scale floats to 0 … 255 and round them to uint8."
+        )
     batch = pixels.reshape(-1, 1, *pixels.shape[-2:]).float() / 255
     return interpolate(batch, (SIDE, SIDE), mode="bilinear", align_corners=False).reshape(*pixels.shape[:-2], SIDE, SIDE)
 
 
 def invert(images: np.ndarray) -> np.ndarray:
-    """Return 255 - images: dark digits on a white background, as in the published experiment."""
+    """Return 255 - images, uint8: dark digits on a white background, as in the published experiment."""
+    if images.dtype != np.uint8:
+        raise ValueError(f"images is {images.dtype}, but 8-bit images are inverted; for floats in [0, 1] write 1 - images.")
     return 255 - images

@@ -18,6 +18,7 @@ import torch
 from skimage.metrics import structural_similarity
 from torch import Tensor
 
+from demod.arguments import check_alike, check_counts
 from demod.data import SIDE, invert, load_mnist, mnist_available, random_distortions, resize
 from demod.dcgan import load_generator
 from demod.descent import descend
@@ -110,6 +111,8 @@ def recover(
     ValueError
         If y is not (*B, 64, 64), not finite, outside [0, 1], or zero for some image, or the mask is no Boolean (64, 64).
     """
+    if not isinstance(y, Tensor):
+        raise TypeError(f"y is a {type(y).__name__}, but a torch.Tensor is required; use torch.as_tensor.")
     if y.shape[-2:] != (SIDE, SIDE):
         raise ValueError(f"y has shape {tuple(y.shape)}, but images of 64 × 64 pixels are required; use demod.data.resize.")
     if not torch.is_floating_point(y) or not ((y >= 0) & (y <= 1)).all():
@@ -179,6 +182,12 @@ class _Restricted:
 
 def align(estimate: Tensor, truth: Tensor) -> Tensor:
     """Return a* x̂ with a* = ⟨x̂, x⟩/‖x̂‖², images (*B, 64, 64); an estimate of zero stays zero."""
+    if estimate.shape[-2:] != truth.shape[-2:] or truth.ndim < 2:
+        raise ValueError(
+            f"estimate has shape {tuple(estimate.shape)} and truth {tuple(truth.shape)}, but both are images (*B, 64, 64): "
+            "resize or crop one."
+        )
+    check_alike(estimate=estimate, truth=truth)
     energy = estimate.square().sum((-2, -1), keepdim=True)
     scale = (estimate * truth).sum((-2, -1), keepdim=True) / energy
     return torch.where(energy > 0, scale * estimate, 0.0)
@@ -198,6 +207,7 @@ def mnist_problems(first: int, count: int, seed: int = 2019) -> tuple[Tensor, Te
 
     The distortions have (c, σ) uniform in the paper's ranges, drawn from `seed`, so that none is a training image.
     """
+    check_counts(0, first=first, count=count)
     digits = load_mnist("test")[0][first : first + count]
     return resize(invert(digits)), resize(random_distortions(count, seed))
 
@@ -208,6 +218,7 @@ def drawn_problems(count: int, seed: int = 2019) -> tuple[Tensor, Tensor]:
     This is what the book uses where MNIST is not at hand; it is an easier problem than `mnist_problems`. The codes come
     from another stream than the starts of `recover` with the same seed, which would otherwise begin at the truth.
     """
+    check_counts(0, count=count, seed=seed)
     rng = torch.Generator().manual_seed(int(np.random.SeedSequence((seed, DRAWN_STREAM)).generate_state(1)[0]))
     images = []
     for name in ("digits", "distortions"):

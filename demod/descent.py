@@ -11,10 +11,13 @@ v ← μ v + ∇f, z ← z - η v; a reflection negates a code and its v togethe
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from numbers import Real
+from typing import Any
 
 import torch
 from torch import Tensor
 
+from demod.arguments import check_counts, check_finite, check_stream
 from demod.factors import factors_at
 from demod.generators import Generator, ReLUGenerator
 from demod.objective import check_observation, half_squared_norm
@@ -95,7 +98,7 @@ class Descent:
 
         mirror says that line 3 comes next.
         """
-        settings = {"step_size": step_size, "momentum": momentum, "mirror": mirror}
+        settings: dict[str, Any] = {"step_size": step_size, "momentum": momentum, "mirror": mirror}
         if simultaneous:
             late = self.first.value * self.residual
             self.first.step(torch.mul(self.second.value, self.residual, out=self.cotangent), **settings)
@@ -134,28 +137,26 @@ def default_step_size(G1: Generator, G2: Generator, y: Tensor) -> Tensor:
 
 def _gain(G1: Generator, G2: Generator) -> float:
     """Return 2^{d+s}/α, the inverse of what two Gaussian networks do to the squared norms of their codes."""
-    for name, G in (("G1", G1), ("G2", G2)):
-        if not _is_gaussian(G):
-            raise ValueError(
-                f"step_size is None, but its rule holds for networks drawn by ReLUGenerator.gaussian, and {name} is none: "
-                "give step_size (it multiplies the gradient of the sum (2)), and h and m or rng."
-            )
     depth = len(G1.widths) + len(G2.widths) - 2
-    return 2**depth / (G1.alpha * G2.alpha)
+    return 2**depth / (_alpha("G1", G1) * _alpha("G2", G2))
+
+
+def _alpha(name: str, G: Generator) -> float:
+    if not isinstance(G, ReLUGenerator) or G.alpha is None:
+        raise ValueError(
+            f"step_size is None, but its rule holds for networks drawn by ReLUGenerator.gaussian, and {name} is none: "
+            "give step_size (it multiplies the gradient of the sum (2)), and h and m or rng."
+        )
+    return G.alpha
 
 
 def _is_gaussian(G: Generator) -> bool:
     return isinstance(G, ReLUGenerator) and G.alpha is not None
 
 
-def _check_finite(name: str, value: Tensor) -> None:
-    if not torch.is_floating_point(value) or not value.isfinite().all():
-        raise ValueError(
-            f"{name} must be floating point and finite; it is {value.dtype} with NaN or infinite entries or integers."
-        )
-
-
 def _step_sizes(step_size: float | Tensor, y: Tensor) -> Tensor:
+    if not isinstance(step_size, Real | Tensor):
+        raise TypeError(f"step_size is {step_size!r}, but a positive number or a tensor of them is required; or None.")
     eta = torch.as_tensor(step_size, dtype=y.dtype, device=y.device)
     if eta.shape not in (torch.Size(), y.shape[:-1]) or not ((eta > 0) & eta.isfinite()).all():
         raise ValueError(
@@ -169,14 +170,17 @@ def _start(name: str, G: Generator, z: Tensor | None, y: Tensor, norm: Tensor | 
     """Return the starting code: the one given, or a random direction of the given norm, or N(0, I) if no norm is known."""
     shape = (*y.shape[:-1], G.widths[0])
     if z is not None:
-        _check_finite(name, z)
+        check_finite(**{name: z})
         if z.shape != shape or z.dtype != y.dtype:
             raise ValueError(
                 f"{name} is {z.dtype} {tuple(z.shape)}, but y asks for {y.dtype} {shape}: one code for each problem."
             )
+        if G.homogeneous and not z.any(-1).all():
+            raise ValueError(f"{name} is zero for some problem, where no descent begins: G(0) = 0 stays; start elsewhere.")
         return z.detach().clone()
     if rng is None:
         raise ValueError(f"{name} is None and so is rng; give a starting code, or a torch.Generator to draw one.")
+    check_stream(rng)
     z = torch.randn(shape, generator=rng, dtype=torch.float64).to(y)
     return z if norm is None else z * (norm[..., None] / z.norm(dim=-1, keepdim=True))
 
@@ -228,19 +232,27 @@ def descend(
     Raises
     ------
     ValueError
-        If y, h or m is not finite or does not fit, y is zero, step_size is not positive or does not fit, or it is None
-        and a network is not Gaussian.
+        If y, h or m is not finite or does not fit, y is zero, a homogeneous generator is to start from zero, a setting is
+        out of its range, step_size does not fit, or it is None and a network is not Gaussian.
+    TypeError
+        If y, h or m is no tensor, rng no `torch.Generator`, or a count not a whole number.
     """
     check_observation(G1, G2, y)
-    _check_finite("y", y)
+    check_finite(y=y)
     y_norm = y.norm(dim=-1)
     if not (y_norm > 0).all():
         raise ValueError("y is zero for some problem; nothing can be recovered from a product that vanishes: leave it out.")
-    if not 0 <= momentum < 1 or iterations < 0 or reflect_every < 0:
-        raise ValueError(
-            f"momentum = {momentum}, iterations = {iterations}, reflect_every = {reflect_every}; "
-            "required are 0 ≤ momentum < 1 and counts that are not negative."
-        )
+    check_counts(0, iterations=iterations, reflect_every=reflect_every)
+    if not 0 <= momentum < 1:
+        raise ValueError(f"momentum is {momentum}, but it must be in [0, 1), or the iterates run away; 0 is as printed.")
+    if not tolerance >= 0:
+        raise ValueError(f"tolerance is {tolerance}, but it bounds a norm and must be ≥ 0; 0 runs all iterations.")
+    for name, G in (("G1", G1), ("G2", G2)):
+        if isinstance(G, ReLUGenerator) and (G.weights[0].dtype, G.weights[0].device) != (y.dtype, y.device):
+            W = G.weights[0]
+            raise ValueError(
+                f"y is {y.dtype} on {y.device}, but {name} is {W.dtype} on {W.device}; convert one with .to(…)."
+            )
     norm = code_scale(G1, G2, y).sqrt() if _is_gaussian(G1) and _is_gaussian(G2) else None
     eta = (default_step_size(G1, G2, y) if step_size is None else _step_sizes(step_size, y))[..., None]
     h, m = _start("h", G1, h, y, norm, rng), _start("m", G2, m, y, norm, rng)
@@ -250,7 +262,7 @@ def descend(
     history = y.new_empty(iterations + 1, shape.numel())
     fate = torch.empty(3, shape.numel(), dtype=torch.long, device=y.device)
     y, h, m, eta = (tensor.reshape(-1, tensor.shape[-1]) for tensor in (y, h, m, eta))
-    rule = {"momentum": momentum, "tolerance": tolerance, "reflect_every": reflect_every}
+    rule: dict[str, Any] = {"momentum": momentum, "tolerance": tolerance, "reflect_every": reflect_every}
     rule |= {"balance": balance, "simultaneous": simultaneous}
     for rows, A, B in _blocks(G1, G2, shape, y):
         h[rows], m[rows], history[:, rows], fate[:, rows] = _run(

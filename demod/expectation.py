@@ -22,9 +22,12 @@ and with H = ‖h‖‖m‖, H0 = ‖h0‖‖m0‖ and κ = cos θ_d cos θ_s, �
 import torch
 from torch import Tensor
 
+from demod.arguments import check_counts, check_pair
+
 
 def angle(x: Tensor, y: Tensor) -> Tensor:
     """Return ∠(x, y) in radians, shape (*B,), of nonzero vectors (*B, n); exact also near 0 and π."""
+    check_pair("x", x, "y", y)
     x, y = _unit("x", x), _unit("y", y)
     return 2 * torch.atan2((x - y).norm(dim=-1), (x + y).norm(dim=-1))
 
@@ -44,8 +47,9 @@ def expected_gram(x: Tensor, y: Tensor) -> Tensor:
     Raises
     ------
     ValueError
-        If one of them is zero somewhere.
+        If one of them is zero or not finite somewhere, or their lengths or types differ.
     """
+    check_pair("x", x, "y", y)
     x, y = torch.broadcast_tensors(_unit("x", x), _unit("y", y))
     theta = angle(x, y)[..., None, None]
     M = _projection(x + y) - _projection(x - y)
@@ -138,8 +142,7 @@ def population_profile(product: Tensor, theta_h: Tensor, theta_m: Tensor, *, d: 
 
 def _unrolled(theta: Tensor, depth: int) -> tuple[Tensor, Tensor]:
     """Return Π_{i<d} (π - θ_i)/π and Σ_{i<d} (sin θ_i/π) Π_{j=i+1}^{d-1} (π - θ_j)/π for θ_0 = θ, the sum by Horner."""
-    if depth < 1:
-        raise ValueError(f"depth is {depth}, but a network has at least one layer.")
+    check_counts(depth=depth)
     product, rest = torch.ones_like(theta), torch.zeros_like(theta)
     for _ in range(depth):
         keep = (torch.pi - theta) / torch.pi
@@ -150,8 +153,8 @@ def _unrolled(theta: Tensor, depth: int) -> tuple[Tensor, Tensor]:
 
 def _unit(name: str, x: Tensor) -> Tensor:
     norm = x.norm(dim=-1, keepdim=True)
-    if not (norm > 0).all():
-        raise ValueError(f"{name} is zero somewhere, where it has no direction; leave zero codes out.")
+    if not ((norm > 0) & norm.isfinite()).all():
+        raise ValueError(f"{name} is zero somewhere, or not finite, where it has no direction; leave such codes out.")
     return x / norm
 
 
@@ -163,4 +166,4 @@ def _projection(x: Tensor) -> Tensor:
 
 def _check_scale(ell: int, alpha: float) -> None:
     if ell < 1 or not 0 < alpha <= 1:
-        raise ValueError(f"ell = {ell}, alpha = {alpha}; required are ell ≥ 1 and 0 < alpha ≤ 1.")
+        raise ValueError(f"ell = {ell}, alpha = {alpha}; required are ell ≥ 1 and 0 < alpha ≤ 1; scale the network.")

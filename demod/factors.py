@@ -13,7 +13,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from demod.generators import Generator, ReLUGenerator
+from demod.generators import BatchedGenerator, Generator, ReLUGenerator
 
 
 class Factor(Protocol):
@@ -21,9 +21,13 @@ class Factor(Protocol):
 
     z: Tensor
     v: Tensor
-    value: Tensor
     gauge: Tensor
     homogeneous: bool
+
+    @property
+    def value(self) -> Tensor:
+        """Gauge · G(z), shape (B, ℓ)."""
+        ...
 
     def mirrored(self) -> Tensor:
         """Return gauge · G(z) and gauge · G(-z), shape (2, B, ℓ)."""
@@ -51,9 +55,9 @@ class Factor(Protocol):
 
 def factors_at(G1: Generator, G2: Generator, h: Tensor, m: Tensor) -> tuple[Factor, Factor]:
     """Return the two factors at rest at h and m, shapes (B, n) and (B, p)."""
-    fast = all(isinstance(G, ReLUGenerator) and G.homogeneous for G in (G1, G2))
-    kind = ReLUFactor if fast else PlainFactor
-    return kind(G1, h), kind(G2, m)
+    if isinstance(G1, ReLUGenerator) and isinstance(G2, ReLUGenerator) and G1.homogeneous and G2.homogeneous:
+        return ReLUFactor(G1, h), ReLUFactor(G2, m)
+    return PlainFactor(G1, h), PlainFactor(G2, m)
 
 
 class PlainFactor:
@@ -91,7 +95,7 @@ class PlainFactor:
     def keep(self, rows: Tensor) -> None:
         """See `Factor`."""
         self.z, self.v, self.gauge = self.z[rows], self.v[rows], self.gauge[rows]
-        if getattr(self.G, "batch", ()):
+        if isinstance(self.G, BatchedGenerator) and self.G.batch:
             self.G = self.G.pick(rows.nonzero()[:, 0])
         self._evaluate()
 

@@ -14,11 +14,14 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from itertools import pairwise
 from math import log
-from typing import Protocol
+from numbers import Integral
+from typing import Protocol, runtime_checkable
 
 import torch
 from scipy.stats import chi2
 from torch import Tensor
+
+from demod.arguments import check_alike, check_counts, check_finite, check_stream
 
 Pullback = Callable[[Tensor], Tensor]
 PARALLEL = 1e-9  # the sine below which a direction counts as running along a wall
@@ -39,6 +42,20 @@ class Generator(Protocol):
         ...
 
 
+@runtime_checkable
+class BatchedGenerator(Generator, Protocol):
+    """A generator that may be a batch of networks, which problems see one by one."""
+
+    @property
+    def batch(self) -> torch.Size:
+        """The shape N of a batch of networks; () for a single one."""
+        ...
+
+    def pick(self, numbers: Tensor) -> Generator:
+        """Return the networks of these numbers in the flattened batch, shape () or (K,)."""
+        ...
+
+
 class ReLUGenerator:
     """A network of the paper's class: fully connected, ReLU after every layer, no biases.
 
@@ -53,7 +70,7 @@ class ReLUGenerator:
     Raises
     ------
     ValueError
-        If there is no layer, or neighbouring layers do not fit.
+        If there is no layer, neighbouring layers do not fit, an entry is not finite, or alpha is not in (0, 1].
     """
 
     homogeneous = True
@@ -61,9 +78,16 @@ class ReLUGenerator:
     def __init__(self, weights: Sequence[Tensor], *, alpha: float | None = None) -> None:
         if not weights:
             raise ValueError("weights is empty; give one matrix per layer.")
+        check_finite(**{f"weights[{i}]": W for i, W in enumerate(weights)})
+        for i, W in enumerate(weights):
+            if W.ndim < 2:
+                raise ValueError(f"weights[{i}] has shape {tuple(W.shape)}, but a layer is a matrix; reshape it.")
         for i, (W, V) in enumerate(pairwise(weights)):
             if W.shape[-2] != V.shape[-1]:
                 raise ValueError(f"weights[{i}] produces {W.shape[-2]} entries but weights[{i + 1}] takes {V.shape[-1]}.")
+        check_alike(**{f"weights[{i}]": W[..., 0] for i, W in enumerate(weights)})
+        if alpha is not None and not 0 < alpha <= 1:
+            raise ValueError(f"alpha is {alpha}, but the last layer's constant is in (0, 1]; give None if it is not known.")
         self.weights = tuple(weights)
         self.alpha = alpha
         self.widths = (weights[0].shape[-1], *(W.shape[-2] for W in weights))
@@ -93,9 +117,19 @@ class ReLUGenerator:
             Shape N of a batch of independent networks.
         truncate_last : bool
             Whether to truncate the last layer.
+
+        Raises
+        ------
+        ValueError
+            If a width or a size of the batch is not a count, there are fewer than two widths, or dtype is not floating.
         """
-        if len(widths) < 2 or any(int(width) != width or width < 1 for width in widths):
-            raise ValueError(f"widths is {tuple(widths)}, but a network needs (n, …, l): two or more positive integers.")
+        if not isinstance(widths, Sequence) or len(widths) < 2 or not _are_counts(widths, 1):
+            raise ValueError(f"widths is {widths!r}, but a network needs (n, …, l): two or more positive integers.")
+        if not isinstance(batch, Sequence) or not _are_counts(batch, 0):
+            raise ValueError(f"batch is {batch!r}, but a shape is a tuple of integers ≥ 0; write (5,) for five.")
+        if not dtype.is_floating_point:
+            raise ValueError(f"dtype is {dtype}, but weights are real numbers; use torch.float64 or torch.float32.")
+        check_stream(rng)
         weights = [
             torch.randn(*batch, rows, columns, generator=rng, dtype=torch.float64) / rows**0.5
             for columns, rows in pairwise(widths)
@@ -194,11 +228,12 @@ class ReLUGenerator:
     def active_map(self, z: Tensor) -> Tensor:
         """Return Λ_z, shape (*B, ℓ, n): the matrix of the linear piece that contains z."""
         self._check(z)
-        Lambda = None
-        for W in self.weights:
-            z = _apply(W, z)
-            Lambda = (W if Lambda is None else W @ Lambda) * (z > 0)[..., None]
-            z = z.relu()
+        first, *others = self.weights
+        z = _apply(first, z)
+        Lambda = first * (z > 0)[..., None]
+        for W in others:
+            z = _apply(W, z.relu())
+            Lambda = W @ Lambda * (z > 0)[..., None]
         return Lambda
 
     def _pull(self, masks: list[Tensor], u: Tensor) -> Tensor:
@@ -208,12 +243,20 @@ class ReLUGenerator:
         return u
 
     def _check(self, z: Tensor) -> None:
+        if not isinstance(z, Tensor):
+            raise TypeError(f"z is a {type(z).__name__}, but a torch.Tensor of codes is required; use torch.as_tensor.")
         if z.shape[-1:] != self.widths[:1]:
             raise ValueError(
                 f"z has shape {tuple(z.shape)} but this network takes codes of {self.widths[0]} entries, (*B, n)."
             )
         if z.dtype != self.weights[0].dtype:
             raise ValueError(f"z is {z.dtype} but the weights are {self.weights[0].dtype}; convert one with .to(dtype=…).")
+        if z.device != self.weights[0].device:
+            raise ValueError(f"z is on {z.device} but the weights on {self.weights[0].device}; move one with .to(device=…).")
+
+
+def _are_counts(numbers: Sequence[int], least: int) -> bool:
+    return all(isinstance(number, Integral) and int(number) >= least for number in numbers)
 
 
 def _apply(W: Tensor, z: Tensor) -> Tensor:
@@ -226,6 +269,7 @@ def truncation_constant(columns: int) -> float:
 
     A truncated row keeps E[w wᵀ 1{‖w‖² ≤ 9n/ℓ}] = α I/ℓ, and E[‖g‖² 1{‖g‖² ≤ 9n}]/n = P(χ²_{n+2} ≤ 9n).
     """
+    check_counts(columns=columns)
     return float(chi2.cdf(9 * columns, columns + 2))
 
 

@@ -20,6 +20,7 @@ derivative a polynomial is monotone: bisection, from the fifth derivative down t
 import torch
 from torch import Tensor
 
+from demod.arguments import check_finite, check_pair
 from demod.expectation import contraction
 
 REACH = 1e18  # where c or 1/c exceeds REACH max(1, |b|, |e|), r(c) differs from 1 by less than rounding
@@ -39,8 +40,11 @@ def hyperbola_distance(h: Tensor, m: Tensor, h0: Tensor, m0: Tensor) -> Tensor:
     Raises
     ------
     ValueError
-        If h0 or m0 is zero somewhere, where they span no hyperbola.
+        If h0 or m0 is zero somewhere, where they span no hyperbola, or codes are not finite or do not fit together.
     """
+    check_finite(h=h, m=m, h0=h0, m0=m0)
+    check_pair("h", h, "h0", h0)
+    check_pair("m", m, "m0", m0)
     h_norm, m_norm = (z.double().norm(dim=-1, keepdim=True) for z in (h0, m0))
     if not ((h_norm > 0) & (m_norm > 0)).all():
         raise ValueError("h0 or m0 is zero somewhere; a hyperbola needs a base point of two nonzero codes.")
@@ -54,6 +58,8 @@ def hyperbola_distance(h: Tensor, m: Tensor, h0: Tensor, m0: Tensor) -> Tensor:
 
 def in_neighbourhood(h: Tensor, m: Tensor, h0: Tensor, m0: Tensor, epsilon: float) -> Tensor:
     """Return whether (h, m) is in A_{ε,(h0, m0)} of (3), boolean of shape (*B,); arguments as in `hyperbola_distance`."""
+    if not epsilon >= 0:
+        raise ValueError(f"epsilon is {epsilon}, but it bounds a distance and must be ≥ 0; see (3).")
     return hyperbola_distance(h, m, h0, m0) <= epsilon
 
 

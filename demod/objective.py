@@ -21,6 +21,7 @@ Away from kinks they are ∇_h f and ∇_m f for every v. The one-sided derivati
 import torch
 from torch import Tensor
 
+from demod.arguments import check_alike, check_floats
 from demod.generators import Generator, Pullback, ReLUGenerator
 
 
@@ -42,16 +43,20 @@ def objective(G1: Generator, G2: Generator, h: Tensor, m: Tensor, y: Tensor) -> 
     Raises
     ------
     ValueError
-        If y does not have the ℓ entries that both generators produce.
+        If y does not have the ℓ entries that both generators produce, or codes, networks and y do not fit together.
     """
     check_observation(G1, G2, y)
-    return half_squared_norm(G1(h) * G2(m) - y)
+    w, x = G1(h), G2(m)
+    check_alike(w=w, x=x, y=y)
+    return half_squared_norm(w * x - y)
 
 
 def gradient(G1: Generator, G2: Generator, h: Tensor, m: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
     """Return (∇_h f, ∇_m f), the paper's g̃₁ and g̃₂, shapes (*B, n) and (*B, p); arguments as in `objective`."""
     check_observation(G1, G2, y)
-    return _pull_back(*G1.vjp(h), *G2.vjp(m), y)
+    w, pull_h = G1.vjp(h)
+    x, pull_m = G2.vjp(m)
+    return _pull_back(w, pull_h, x, pull_m, y)
 
 
 def one_sided_gradient(
@@ -74,13 +79,10 @@ def one_sided_gradient(
         If y or the direction does not fit, or a generator is no `ReLUGenerator`: only of those are the pieces known.
     """
     check_observation(G1, G2, y)
-    for name, G in (("G1", G1), ("G2", G2)):
-        if not isinstance(G, ReLUGenerator):
-            raise ValueError(
-                f"{name} is a {type(G).__name__}, whose pieces are not known; one-sided gradients need a ReLUGenerator."
-            )
     along_h, along_m = _split(G1, G2, direction)
-    return _pull_back(*G1.one_sided_vjp(h, along_h), *G2.one_sided_vjp(m, along_m), y)
+    w, pull_h = _piecewise("G1", G1).one_sided_vjp(h, along_h)
+    x, pull_m = _piecewise("G2", G2).one_sided_vjp(m, along_m)
+    return _pull_back(w, pull_h, x, pull_m, y)
 
 
 def directional_derivative(G1: Generator, G2: Generator, h: Tensor, m: Tensor, y: Tensor, direction: Tensor) -> Tensor:
@@ -93,7 +95,16 @@ def directional_derivative(G1: Generator, G2: Generator, h: Tensor, m: Tensor, y
     return (grad_h * along_h).sum(-1) + (grad_m * along_m).sum(-1)
 
 
+def _piecewise(name: str, G: Generator) -> ReLUGenerator:
+    if not isinstance(G, ReLUGenerator):
+        raise ValueError(
+            f"{name} is a {type(G).__name__}, whose pieces are not known; one-sided gradients need a ReLUGenerator."
+        )
+    return G
+
+
 def _pull_back(w: Tensor, pull_h: Pullback, x: Tensor, pull_m: Pullback, y: Tensor) -> tuple[Tensor, Tensor]:
+    check_alike(w=w, x=x, y=y)
     r = w * x - y
     return pull_h(x * r), pull_m(w * r)
 
@@ -110,6 +121,7 @@ def _split(G1: Generator, G2: Generator, direction: Tensor) -> tuple[Tensor, Ten
 
 def check_observation(G1: Generator, G2: Generator, y: Tensor) -> None:
     """Raise ValueError unless y (*B, ℓ) fits what both generators produce."""
+    check_floats(y=y)
     for name, G in (("G1", G1), ("G2", G2)):
         if y.shape[-1:] != G.widths[-1:]:
             raise ValueError(

@@ -26,6 +26,7 @@ from scipy.special import expit, log_expit
 from torch import Tensor
 from tqdm import tqdm
 
+from demod.arguments import check_counts
 from demod.artifacts import load_tensors, save_tensors
 from demod.descent import THETA, code_scale, default_step_size, descend, outer_product_error
 from demod.generators import ReLUGenerator
@@ -117,6 +118,9 @@ def recover_cell(cell: Cell, rng: torch.Generator) -> Result:
         error, the outer-product error, residual, ‖w ⊙ x - y‖/‖y‖, and iterations: shape (trials,) each. Where y0 is zero,
         because a narrow network switches off, the error is 1.
     """
+    if missing := [name for name in ("n", "p", "ell", "trials") if name not in cell]:
+        raise ValueError(f"cell has no {', '.join(missing)}, but n, p, ell and trials are required; add what is missing.")
+    check_counts(n=cell["n"], p=cell["p"], ell=cell["ell"], trials=cell["trials"])
     cell = dict(cell)
     n, p, ell, trials = (cell.pop(name) for name in ("n", "p", "ell", "trials"))
     inner1, inner2 = cell.pop("inner1", [10 * n]), cell.pop("inner2", [10 * p])
@@ -160,6 +164,8 @@ def half_point(sizes: Sequence[float], successes: Sequence[int], trials: int) ->
         If the sizes do not bracket one half.
     """
     x, k = np.log(np.asarray(sizes, float)), np.asarray(successes, float)
+    if len(x) == len(k) and not ((k >= 0) & (k <= trials)).all():
+        raise ValueError(f"successes is {list(successes)}, but each is a count from 0 to trials = {trials}; count again.")
     if len(x) != len(k) or not k.min() < trials / 2 < k.max():
         raise ValueError(f"{list(successes)} of {trials} at {list(sizes)}: some sizes must give less than half, some more.")
 
@@ -178,6 +184,11 @@ def half_point(sizes: Sequence[float], successes: Sequence[int], trials: int) ->
 
 def exponent(sizes: Sequence[float], values: Sequence[float], errors: Sequence[float]) -> tuple[float, float]:
     """Return the slope of log values in log sizes, and its standard error, for independent errors of log values."""
+    if not len(sizes) == len(values) == len(errors) > 1 or not all(min(part) > 0 for part in (sizes, values, errors)):
+        raise ValueError(
+            f"sizes, values and errors have {len(sizes)}, {len(values)} and {len(errors)} entries; required are as many of "
+            "each, two or more, all positive: leave out what failed."
+        )
     x, y, weight = np.log(np.asarray(sizes, float)), np.log(np.asarray(values, float)), np.asarray(errors, float) ** -2.0
     centre = (weight * x).sum() / weight.sum()
     spread = (weight * (x - centre) ** 2).sum()

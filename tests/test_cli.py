@@ -77,7 +77,7 @@ def test_build_passes_its_options_on(monkeypatch, tmp_path):
     shown = demod("build", "--profile", "full", "--jobs", "3", "--device", "cpu", "--root", str(tmp_path))
     assert shown.exit_code == 0
     del asked["console"]
-    assert asked == {"root": tmp_path, "profile": "full", "jobs": 3, "device": "cpu"}
+    assert asked == {"root": tmp_path, "profile": "full", "jobs": 3, "device": "cpu", "limit": None, "only": None}
 
 
 def test_a_refused_build_exits_with_1_and_says_why_on_stderr(monkeypatch):

@@ -221,6 +221,11 @@ def test_there_are_two_splits():
         load_mnist("validation")
 
 
+def test_the_mirrors_are_asked_by_https_only():
+    assert data.MIRRORS
+    assert all(mirror.startswith("https://") for mirror in data.MIRRORS)
+
+
 def test_the_hashes_are_those_of_the_decompressed_files_of_mnist():
     assert {name: digest[:8] for name, digest in data.MNIST_SHA256.items()} == {
         "train-images-idx3-ubyte": "ba891046",

@@ -102,7 +102,7 @@ def test_a_wide_random_layer_turns_angles_as_the_angle_map_says(theta, rng):
 
 
 def test_a_network_without_layers_has_no_rho():
-    with pytest.raises(ValueError, match="depth is 0, but a network has at least one layer"):
+    with pytest.raises(ValueError, match="depth is 0, but it must be at least 1"):
         contraction(0)
 
 

@@ -20,6 +20,7 @@ from pybtex.database import parse_file
 
 ROOT = Path(__file__).parents[1]
 CHAPTERS = sorted((ROOT / "chapters").glob("*.ipynb"))
+TEMPLATE = ROOT / "templates" / "chapter.ipynb"
 MODULES = sorted((ROOT / "demod").rglob("*.py"))
 CARDS = sorted((ROOT / "demod" / "weights").glob("*.json"))
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
@@ -30,7 +31,7 @@ PINNED = {canonicalize_name(Requirement(line).name) for line in LOCK}
 
 # Each module imports only from those before it.
 LAYERS = (
-    *("artifacts", "processes", "generators"),
+    *("arguments", "artifacts", "processes", "generators"),
     *("objective", "expectation", "wdc", "hyperbolas"),
     *("factors", "descent", "landscape", "baselines"),
     *("data", "image_generator", "dcgan", "demodulation", "autoencoder", "photo"),
@@ -74,14 +75,14 @@ def test_every_chapter_is_in_the_table_of_contents():
     assert listed == present
 
 
-@pytest.mark.parametrize("notebook", CHAPTERS, ids=name)
+@pytest.mark.parametrize("notebook", [*CHAPTERS, TEMPLATE], ids=name)
 def test_a_chapter_is_committed_without_outputs(notebook):
     for cell in code_cells(notebook):
         assert cell["outputs"] == []
         assert cell["execution_count"] is None
 
 
-@pytest.mark.parametrize("notebook", CHAPTERS, ids=name)
+@pytest.mark.parametrize("notebook", [*CHAPTERS, TEMPLATE], ids=name)
 def test_a_chapter_begins_with_the_three_parameters(notebook):
     first = code_cells(notebook)[0]
     assert first["metadata"]["tags"] == ["parameters"]
@@ -94,7 +95,7 @@ def test_a_chapter_opens_itself_under_its_own_name(notebook):
     assert f'begin("{notebook.stem}", profile=profile, device=device, seed=seed)' in source(code_cells(notebook)[1])
 
 
-@pytest.mark.parametrize("notebook", CHAPTERS, ids=name)
+@pytest.mark.parametrize("notebook", [*CHAPTERS, TEMPLATE], ids=name)
 def test_a_chapter_is_thin(notebook):
     cells = [source(cell) for cell in code_cells(notebook)[2:]]  # after the parameters and the settings
     assert 3 <= len(cells) <= 15
@@ -216,9 +217,12 @@ def test_the_lock_is_complete():
 # Commands and forms
 
 
+WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
+
+
 @pytest.mark.parametrize(
     ("schema", "file"),
-    [("vendor.github-workflows", ".github/workflows/book.yml"), ("vendor.citation-file-format", "CITATION.cff")],
+    [*(("vendor.github-workflows", name(path)) for path in WORKFLOWS), ("vendor.citation-file-format", "CITATION.cff")],
 )
 def test_a_file_follows_its_public_schema(schema, file):
     command = [sys.executable, "-m", "check_jsonschema", "--builtin-schema", schema, file]
@@ -230,11 +234,54 @@ def make_targets() -> set[str]:
     return set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
 
 
-def test_the_workflow_calls_only_make():
-    jobs = yaml.safe_load((ROOT / ".github/workflows/book.yml").read_text())["jobs"].values()
-    commands = [step["run"] for job in jobs for step in job["steps"] if "run" in step]
-    assert {"make book", "make test"} <= set(commands)
+def called(workflow: Path) -> list[str]:
+    """What the jobs of a workflow run, each entry of their matrices spelled out."""
+    commands = []
+    for job in yaml.safe_load(workflow.read_text())["jobs"].values():
+        targets = job.get("strategy", {}).get("matrix", {}).get("target", [""])
+        steps = [step["run"] for step in job["steps"] if "run" in step]
+        commands += [step.replace("${{ matrix.target }}", target) for step in steps for target in targets]
+    return commands
+
+
+@pytest.mark.parametrize("workflow", WORKFLOWS, ids=name)
+def test_a_workflow_calls_only_make(workflow):
+    commands = called(workflow)
+    assert commands != []
     assert {command.removeprefix("make ") for command in commands} <= make_targets()
+
+
+def test_the_workflows_check_test_watch_and_release():
+    commands = {command for workflow in WORKFLOWS for command in called(workflow)}
+    wanted = ("check", "book", "test", "links", "canary", "audit", "determinism", "release")
+    assert {f"make {target}" for target in wanted} <= commands
+
+
+def test_without_chromium_make_says_how_to_get_it():
+    command = ["make", "chromium", "CHROMIUM="]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode != 0
+    assert "run 'apt-get install chromium' as root, or name a Chromium or Chrome with CHROMIUM=<path>" in done.stderr
+
+
+PICKLE = re.compile(r"\b(cloud)?pickle\b|torch\.(load|save)\b|allow_pickle=True|joblib\.(load|dump)\b|\.read_pickle")
+
+
+@pytest.mark.parametrize("path", [*MODULES, *CHAPTERS, *sorted((ROOT / "benchmarks").glob("*.py"))], ids=name)
+def test_nothing_is_stored_as_pickle(path):
+    code = path.read_text()
+    if path.suffix == ".py":  # prose may say that pickle is not used
+        code = "\n".join(ast.unparse(node) for node in ast.parse(code).body if not isinstance(node, ast.Expr))
+    calls = [line for line in code.split("\n") if PICKLE.search(line) and '"""' not in line]
+    assert calls == []
+
+
+@pytest.mark.parametrize("path", [*MODULES, *CHAPTERS], ids=name)
+def test_nothing_is_downloaded_but_by_https_and_never_beside_pooch(path):
+    code = path.read_text()
+    addresses = re.findall(r"\bhttps?://[^\s\"'`)>\]}\\]+", code)
+    assert [address for address in addresses if address.startswith("http://")] == []
+    assert not re.search(r"urlretrieve|urlopen|requests\.get|httpx|wget|hf_hub_download|torch\.hub", code)
 
 
 @pytest.mark.parametrize("file", ["README.md", "CONTRIBUTING.md"])

@@ -41,4 +41,4 @@ def minimise(problem: cp.Problem, solver: str) -> tuple[bool, int]:
             "No point satisfies the constraints: y does not have the form that they state. "
             "Allow for the noise, or check the matrices and the signs."
         )
-    return problem.status == cp.OPTIMAL, problem.solver_stats.num_iters
+    return problem.status == cp.OPTIMAL, int(problem.solver_stats.num_iters or 0)

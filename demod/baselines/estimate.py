@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from demod.arguments import check_finite
 from demod.generators import Generator
 
 
@@ -86,9 +87,7 @@ def check_subspaces(B: Tensor, C: Tensor, y: Tensor) -> None:
 
 def check_values(**tensors: Tensor) -> None:
     """Raise ValueError unless all tensors are floating point, of one type, and finite."""
-    for name, value in tensors.items():
-        if not value.is_floating_point() or not value.isfinite().all():
-            raise ValueError(f"{name} is {value.dtype} or has entries that are NaN or infinite; required are finite floats.")
+    check_finite(**tensors)
     if len(types := {value.dtype for value in tensors.values()}) > 1:
         raise ValueError(f"{', '.join(tensors)} have the types {types}; convert them to one with .to(dtype=…).")
 

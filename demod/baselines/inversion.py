@@ -33,7 +33,7 @@ class Constant:
 
     def __init__(self, value: Tensor) -> None:
         self.value = value
-        self.widths = (1, value.shape[-1])
+        self.widths: tuple[int, ...] = (1, value.shape[-1])
         self.batch = value.shape[:-1]
 
     def pick(self, numbers: Tensor) -> "Constant":
@@ -103,11 +103,11 @@ def solve(
         As `descend`, and if the modulator does not fit.
     """
     check_factor(G, "modulator", modulator, y)
-    if h is None and rng is None:
-        raise ValueError("h is None and so is rng; give a starting code, or a torch.Generator to draw one.")
     if step_size is None:
         step_size = default_step_size(G, modulator)
     if h is None:
+        if rng is None:
+            raise ValueError("h is None and so is rng; give a starting code, or a torch.Generator to draw one.")
         h = draw_starts(y, rng, 1, G)[0].squeeze(0)
         h = best_length(G(h) * modulator, y) * h if G.homogeneous else h
     solution = descend(

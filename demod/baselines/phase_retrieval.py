@@ -15,13 +15,14 @@ P. Hand, O. Leong, V. Voroninski. Phase retrieval under a generative prior. Neur
 """
 
 from dataclasses import replace
+from typing import cast
 
 import torch
 from torch import Tensor
 
 from demod.baselines import inversion
 from demod.baselines.estimate import Estimate, check_values
-from demod.generators import Generator, Pullback
+from demod.generators import BatchedGenerator, Generator, Pullback
 
 
 class Measured:
@@ -43,7 +44,7 @@ class Measured:
 
     def pick(self, numbers: Tensor) -> "Measured":
         """Return the generator of these numbers in the flattened batch, shape () or (K,); a single one stays as it is."""
-        return Measured(self.G.pick(numbers), self.A) if self.batch else self
+        return Measured(self.G.pick(numbers), self.A) if isinstance(self.G, BatchedGenerator) and self.batch else self
 
     def __call__(self, z: Tensor) -> Tensor:
         """Return A G(z): (*B, n) -> (*B, k)."""
@@ -70,7 +71,7 @@ class Magnitude:
 
     def pick(self, numbers: Tensor) -> "Magnitude":
         """Return the generator of these numbers in the flattened batch, shape () or (K,); a single one stays as it is."""
-        return Magnitude(self.G.pick(numbers)) if self.batch else self
+        return Magnitude(self.G.pick(numbers)) if isinstance(self.G, BatchedGenerator) and self.batch else self
 
     def __call__(self, z: Tensor) -> Tensor:
         """Return |G(z)|: (*B, n) -> (*B, ℓ)."""
@@ -143,5 +144,6 @@ def solve(
         reflect_every=reflect_every,
         rng=rng,
     )
-    value = field(estimate.h)
-    return replace(estimate, signal=value, modulator=value, m=estimate.h)
+    code = cast(Tensor, estimate.h)  # an inversion returns its code
+    value = field(code)
+    return replace(estimate, signal=value, modulator=value, m=code)

@@ -12,11 +12,13 @@ start, so that one step size serves codes of any length.
 import torch
 from torch import Tensor
 
+from demod.arguments import check_stream
 from demod.generators import Generator
 
 
 def draw_starts(y: Tensor, rng: torch.Generator, restarts: int, *generators: Generator) -> tuple[Tensor, ...]:
     """Return codes from N(0, I) for each generator, shapes (restarts, *B, n), for y (*B, ℓ); more starts begin alike."""
+    check_stream(rng)
     sizes = [G.widths[0] for G in generators]
     codes = torch.randn(restarts, *y.shape[:-1], sum(sizes), generator=rng, dtype=torch.float64).to(y)
     return codes.split(sizes, dim=-1)

@@ -3,8 +3,10 @@
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from functools import cache
@@ -22,20 +24,30 @@ from demod.artifacts import read_json, sha256, write_json
 from demod.book.execution import Chapter, execute
 from demod.book.html import check_html
 from demod.book.ingredients import chapter_ingredients
-from demod.book.layout import BuildError, Layout, fresh_folder, only_build, recover_folder, replace_folder
+from demod.book.layout import BuildError, Layout, only_build, recover_folder, remedy, replace_folder, sources
 from demod.book.notebooks import COLOURS, check_source, read_notebook
 from demod.book.numbers import corrected, read_numbers, results_block
 from demod.book.progress import Terminal
 from demod.book.staging import stage
+from demod.book.worker import MODULE, lifeline, stop
 from demod.data import mnist_available
 
 SEED = 2019
 STAMP = "build.json"  # inside the book: what it was made from, so that an unchanged book is not made again
-JUPYTER_BOOK = (sys.executable, "-c", "from jupyter_book.cli.main import main; main()")
+JUPYTER_BOOK = (sys.executable, "-m", MODULE, "jupyter_book.cli.main:main")
 COMPLAINT = re.compile(r"WARNING|ERROR|Error")
 
 
-def build(root: Path, *, profile: str, device: str, jobs: int | None, console: Console) -> Path:
+def build(
+    root: Path,
+    *,
+    profile: str,
+    device: str,
+    jobs: int | None,
+    console: Console,
+    limit: float | None = None,
+    only: str | None = None,
+) -> Path:
     """Build the book whose sources lie in `root` and return the folder of its HTML.
 
     Parameters
@@ -48,6 +60,10 @@ def build(root: Path, *, profile: str, device: str, jobs: int | None, console: C
         How many chapters run at once; by default one per core. On a GPU they run one by one.
     console : Console
         Where the progress is shown.
+    limit : float, optional
+        Seconds after which a chapter is stopped; by default half an hour for `quick`, a day for `full`.
+    only : str, optional
+        The slug of a chapter: it is executed and checked, and the book is left as it is.
 
     Raises
     ------
@@ -55,18 +71,51 @@ def build(root: Path, *, profile: str, device: str, jobs: int | None, console: C
         If anything is amiss; the last good book is as it was.
     """
     start, layout = time.monotonic(), Layout(root.resolve())
-    with only_build(layout):
-        recover_folder(layout.html)
-        chapters = plan(layout, profile, device)
-        run_chapters(layout, chapters, jobs, console)
-        check_readme(layout, chapters, console)
-        if render(layout, chapters):
-            console.print("  [green]✓[/] the book is rendered and checked")
-        else:
-            console.print("  [dim]= the book is unchanged[/]")
+    try:
+        with only_build(layout):
+            before, chapters = sources(layout.root), plan(layout, profile, device)
+            clear(layout)
+            run_chapters(layout, chapters, jobs, console, limit, only)
+            check_sources(before, sources(layout.root))
+            if only is not None:
+                console.print(f"Its figures are in {_relative(layout.figures / only)}; `demod build` puts it into the book.")
+                return layout.html
+            check_readme(layout, chapters, console)
+            rendered = render(layout, chapters)
+    except OSError as error:
+        raise _explained(error) from error
+    console.print("  [green]✓[/] the book is rendered and checked" if rendered else "  [dim]= the book is unchanged[/]")
     index = layout.html / "index.html"
     console.print(f"{len(chapters)} chapters in {time.monotonic() - start:.0f} s. Read them: open {_relative(index)}")
     return layout.html
+
+
+def _explained(error: OSError) -> BuildError:
+    """Return an error of the system as one of the build, with what to do."""
+    return BuildError(f"{error}.{remedy(str(error)) or ' The last good book, if there is one, is as it was.'}")
+
+
+def clear(layout: Layout) -> None:
+    """Undo what a build that was killed left half done, and remove what it left behind."""
+    recover_folder(layout.html)
+    for folder in (layout.running, *layout.products.glob("site-*")):
+        shutil.rmtree(folder, ignore_errors=True)  # a process of that build may still write there, for a moment
+
+
+def check_sources(before: dict[str, tuple[int, int]], after: dict[str, tuple[int, int]]) -> None:
+    """Refuse a book whose sources changed while its chapters ran: it would be of no one state of them.
+
+    Raises
+    ------
+    BuildError
+        If a file appeared, changed or went, perhaps by the hand of a chapter.
+    """
+    if changed := sorted(path for path, _ in before.items() ^ after.items()):
+        listed = ", ".join(dict.fromkeys(changed[:5])) + (" …" if len(changed) > 5 else "")
+        raise BuildError(
+            f"{listed} changed while the chapters ran. If you did it, build again: the chapters are kept. If a chapter did, "
+            "let it write with chapter.figure and chapter.glue, which write under _build, and with nothing else."
+        )
 
 
 def _relative(path: Path) -> Path:
@@ -85,29 +134,44 @@ def plan(layout: Layout, profile: str, device: str) -> list[Chapter]:
         if found := check_source(notebook, parameters):
             problems += [f"{slug}: {problem}." for problem in found]
         else:
-            chapters.append(
-                Chapter(slug, path, parameters, chapter_ingredients(notebook, parameters, layout.root, mnist=mnist))
-            )
+            try:
+                ingredients = chapter_ingredients(notebook, parameters, layout.root, mnist=mnist)
+            except ValueError as error:  # a damaged file of MNIST, with its name and what to do
+                raise BuildError(str(error)) from error
+            chapters.append(Chapter(slug, path, parameters, ingredients))
     if problems:
         raise BuildError("\n".join(problems))
     return chapters
 
 
-def run_chapters(layout: Layout, chapters: list[Chapter], jobs: int | None, console: Console) -> None:
-    """Run the chapters that are not in the cache, the longest first, workers × threads = cores."""
-    stale = [chapter for chapter in chapters if chapter.reasons(layout)]
+def run_chapters(
+    layout: Layout,
+    chapters: list[Chapter],
+    jobs: int | None,
+    console: Console,
+    limit: float | None = None,
+    only: str | None = None,
+) -> None:
+    """Run the chapters that are not in the cache, the longest first, workers × threads = cores.
+
+    The number of threads depends on the book, not on how much of it is stale: sums over more threads round otherwise.
+    """
+    chosen = [chapter for chapter in chapters if only in (None, chapter.slug)]
+    if not chosen:
+        raise BuildError(f"There is no chapter {only}; _toc.yml lists {', '.join(chapter.slug for chapter in chapters)}.")
+    stale = [chapter for chapter in chosen if chapter.reasons(layout)]
     on_gpu = any(chapter.parameters["device"] == "cuda" for chapter in stale)
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1  # macOS has none
-    workers = 1 if on_gpu else max(min(jobs or cores, cores, len(stale)), 1)
+    workers = 1 if on_gpu else max(min(jobs or cores, cores, len(chapters)), 1)
     processes: list[subprocess.Popen] = []
     last = {chapter.slug: chapter.card(layout).get("seconds") for chapter in stale}
     terminal = Terminal(console, last, workers)
-    later_first = reversed(chapters)  # the first time, when no seconds are known: later chapters take longer
+    later_first = reversed(chosen)  # the first time, when no seconds are known: later chapters take longer
     order = sorted(later_first, key=lambda chapter: -(last.get(chapter.slug) or 0))
 
     def task_chapter() -> Iterator[dict[str, Any]]:
         for chapter in order:
-            yield _task(chapter, layout, cores // workers, processes)
+            yield _task(chapter, layout, cores // workers, processes, limit)
 
     settings = {
         "dep_file": str(layout.products / "doit.json"),
@@ -122,20 +186,25 @@ def run_chapters(layout: Layout, chapters: list[Chapter], jobs: int | None, cons
         status = DoitMain(loader, config_filenames=()).run(["run"])
     finally:
         for process in processes:
-            process.terminate()  # does nothing to one that has ended
+            if process.poll() is None:
+                stop(process.pid)
     if terminal.failures or status != 0:
         raise BuildError("\n".join(terminal.failures) or f"doit ended with status {status}; its message is above.")
 
 
-def _task(chapter: Chapter, layout: Layout, threads: int, processes: list[subprocess.Popen]) -> dict[str, Any]:
+def _task(
+    chapter: Chapter, layout: Layout, threads: int, processes: list[subprocess.Popen], limit: float | None
+) -> dict[str, Any]:
     """Return the doit task of a chapter. Whether it is up to date is read from its card, which survives a killed build."""
     reasons = chapter.reasons(layout)
 
     def action() -> TaskFailed | None:
         try:
-            execute(chapter, layout, threads, processes)
+            execute(chapter, layout, threads, processes, limit=limit)
         except BuildError as error:
             return TaskFailed(str(error))
+        except OSError as error:
+            return TaskFailed(f"{chapter.slug}: {_explained(error)}")
         return None
 
     shown = f"{', '.join(reasons[:3])}{' …' if len(reasons) > 3 else ''}"
@@ -167,18 +236,21 @@ def render(layout: Layout, chapters: list[Chapter]) -> bool:
     stamp = layout.html / STAMP
     if stamp.is_file() and read_json(stamp)["key"] == key:
         return False
-    site = fresh_folder(layout.products / "site")
+    site = Path(tempfile.mkdtemp(prefix="site-", dir=layout.products))  # never that of a build that was killed
     command = [*JUPYTER_BOOK, "build", str(layout.stage), "--path-output", str(site), "-W", "--keep-going", "--quiet"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    with lifeline() as stdin:
+        done = subprocess.run(command, stdin=stdin, capture_output=True, text=True, check=False)
     html = site / "_build" / "html"
     if done.returncode != 0 or not (html / "index.html").is_file():
-        raise BuildError(f"jupyter-book refuses the book:\n{_complaints(done.stdout + done.stderr, layout)}")
+        log = done.stdout + done.stderr
+        raise BuildError(f"jupyter-book refuses the book:\n{_complaints(log, layout)}\n{remedy(log)}".rstrip())
     if problems := check_html(html):
         raise BuildError("The HTML is not as it should be:\n" + "\n".join(problems))
     parameters = chapters[0].parameters if chapters else {}
     mnist = any(chapter.ingredients.get("MNIST") == "at hand" for chapter in chapters)
     write_json(html / STAMP, {"key": key, **parameters, "mnist": mnist, "chapters": [chapter.slug for chapter in chapters]})
     replace_folder(html, layout.html)
+    shutil.rmtree(site)
     return True
 
 

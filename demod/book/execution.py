@@ -8,6 +8,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,12 +16,15 @@ from typing import Any
 
 from demod.artifacts import read_json, write_json
 from demod.book.ingredients import changed
-from demod.book.layout import BuildError, Layout, fresh_folder, replace_folder
-from demod.book.notebooks import check_run, read_notebook
+from demod.book.layout import BuildError, Layout, remedy, replace_folder
+from demod.book.notebooks import check_run, read_notebook, unfinished
+from demod.book.worker import MODULE, lifeline, stop
 
+PAPERMILL = (sys.executable, "-m", MODULE, "papermill.cli:papermill")
 PLOTLY = "../plotly.min.js"  # as seen from a page under chapters/
 DEAD_KERNEL = 138  # papermill's exit status for it
 THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS")
+LIMIT = {"quick": 30 * 60.0, "full": 24 * 3600.0}  # seconds for one chapter: one that hangs must not hang the build
 
 
 @dataclass(frozen=True)
@@ -33,9 +37,12 @@ class Chapter:
     ingredients: dict[str, str]
 
     def card(self, layout: Layout) -> dict[str, Any]:
-        """Return the card of the last accepted run; empty if there is none."""
+        """Return the card of the last accepted run; empty if there is none that can be read."""
         path = layout.executed / f"{self.slug}.json"
-        return read_json(path) if path.is_file() else {}
+        try:
+            return read_json(path)
+        except (FileNotFoundError, ValueError):
+            return {}
 
     def reasons(self, layout: Layout) -> list[str]:
         """Return why the chapter must run: the names of changed ingredients; nothing if its last run still holds."""
@@ -45,59 +52,80 @@ class Chapter:
         return changed(self.card(layout).get("ingredients", {}), self.ingredients)
 
 
-def execute(chapter: Chapter, layout: Layout, threads: int, processes: list[subprocess.Popen]) -> None:
+def execute(
+    chapter: Chapter, layout: Layout, threads: int, processes: list[subprocess.Popen], *, limit: float | None = None
+) -> None:
     """Run a chapter with `threads` threads and accept its notebook, figures and numbers.
 
-    Its process is appended to `processes`, so that a build that is stopped can stop it.
+    It runs in an empty folder of its own. Its process is appended to `processes`, so that a build that is stopped can stop
+    it; after `limit` seconds, by default those of `LIMIT`, it is stopped as well.
 
     Raises
     ------
     BuildError
         If the run is not to be believed; nothing of the last accepted run is touched.
     """
-    run = fresh_folder(layout.products / "running" / chapter.slug)
-    (run / "figures" / chapter.slug).mkdir(parents=True)
+    layout.running.mkdir(parents=True, exist_ok=True)
+    run = Path(tempfile.mkdtemp(prefix=f"{chapter.slug}-", dir=layout.running))  # never that of a build that was killed
+    for folder in (run / "work", run / "figures" / chapter.slug):
+        folder.mkdir(parents=True)
     start = time.monotonic()
-    status = _papermill(chapter, run, layout, threads, processes)
+    status = _papermill(chapter, run, layout, threads, processes, limit or LIMIT[chapter.parameters["profile"]])
     seconds = round(time.monotonic() - start, 1)
     _refuse_unless_sound(chapter, layout, run, status)
     _accept(chapter, layout, run, seconds)
 
 
-def _papermill(chapter: Chapter, run: Path, layout: Layout, threads: int, processes: list[subprocess.Popen]) -> int:
-    """Execute the notebook into `run`; return papermill's exit status."""
+def _papermill(
+    chapter: Chapter, run: Path, layout: Layout, threads: int, processes: list[subprocess.Popen], limit: float
+) -> int | str:
+    """Execute the notebook into `run`; return papermill's exit status, or why it was stopped."""
     settings = [word for name, value in chapter.parameters.items() for word in ("-p", name, str(value))]
-    command = [sys.executable, "-m", "papermill", str(chapter.notebook), str(run / "notebook.ipynb"), *settings]
-    command += ["--kernel", "python3", "--cwd", str(chapter.notebook.parent), "--no-progress-bar"]
+    command = [*PAPERMILL, str(chapter.notebook), str(run / "notebook.ipynb"), *settings]
+    command += ["--kernel", "python3", "--cwd", str(run / "work"), "--no-progress-bar"]
     environment = os.environ | {name: str(threads) for name in THREADS}
     environment |= {"DEMOD_FIGURES": str(run / "figures"), "DEMOD_NUMBERS": str(run / "numbers"), "DEMOD_PLOTLY": PLOTLY}
     environment |= {"DEMOD_SWEEPS": str(layout.sweeps)}  # cells outlive a run that is cut off
+    environment |= {"PYTHONHASHSEED": "0"}  # sets are gone through in one order
     environment |= {"JUPYTER_PREFER_ENV_PATH": "1", "PYDEVD_DISABLE_FILE_VALIDATION": "1"}
-    with (run / "papermill.log").open("wb") as log:
-        process = subprocess.Popen(command, env=environment, stdout=log, stderr=subprocess.STDOUT)
+    with (run / "papermill.log").open("wb") as log, lifeline() as stdin:
+        process = subprocess.Popen(command, env=environment, stdin=stdin, stdout=log, stderr=subprocess.STDOUT)
         processes.append(process)
-        return process.wait()
+        try:
+            return process.wait(limit)
+        except subprocess.TimeoutExpired:
+            stop(process.pid)
+            process.wait()
+            return f"was stopped after {limit:g} s; make it shorter, or allow more with `demod build --limit MINUTES`"
 
 
-def _refuse_unless_sound(chapter: Chapter, layout: Layout, run: Path, status: int) -> None:
+def _refuse_unless_sound(chapter: Chapter, layout: Layout, run: Path, status: int | str) -> None:
     """Raise what is wrong with a run, if anything, and keep its notebook for the reader."""
     notebook, failed = run / "notebook.ipynb", layout.executed / f"{chapter.slug}.failed.ipynb"
     failed.unlink(missing_ok=True)
-    if not notebook.is_file():
-        log = (run / "papermill.log").read_text(encoding="utf-8", errors="replace")
-        raise BuildError(f"{chapter.slug}: papermill ended with status {status} before it began:\n{log.strip()[-2000:]}")
-    problems = check_run(read_notebook(notebook))
+    log = (run / "papermill.log").read_text(encoding="utf-8", errors="replace").strip()[-2000:]
+    if not notebook.is_file() or not notebook.stat().st_size:
+        raise BuildError(
+            f"{chapter.slug}: papermill ended with status {status} before it began:\n{log}\n{remedy(log)}".rstrip()
+        )
+    try:
+        content = read_notebook(notebook)
+        problems = check_run(content)
+    except BuildError as error:
+        content, problems = {"cells": []}, [str(error)]
     if not (run / "numbers" / f"{chapter.slug}.json").is_file():
         problems.append(f'begin("{chapter.slug}", …) was not called')
-    if status == DEAD_KERNEL:
-        problems.insert(0, "its kernel died, perhaps for want of memory")
+    if isinstance(status, str):
+        problems.insert(0, f"cell {unfinished(content)} {status}")
+    elif status == DEAD_KERNEL:
+        problems.insert(0, f"its kernel died in cell {unfinished(content)}, perhaps for want of memory")
     elif status != 0:
         problems.append(f"papermill ended with status {status}")
     if problems:
         layout.executed.mkdir(parents=True, exist_ok=True)
         notebook.replace(failed)
-        where = failed.relative_to(layout.root)
-        raise BuildError(f"{chapter.slug}: {problems[0].rstrip('.')}. The notebook as far as it came is {where}.")
+        where, hint = failed.relative_to(layout.root), remedy(f"{problems[0]}\n{log}")
+        raise BuildError(f"{chapter.slug}: {problems[0].rstrip('.')}.{hint} The notebook as far as it came is {where}.")
 
 
 def _accept(chapter: Chapter, layout: Layout, run: Path, seconds: float) -> None:

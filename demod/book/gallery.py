@@ -80,12 +80,12 @@ def _drawing(cell: Cell, name: str, modules: tuple[str, ...]) -> Drawing:
 
 def _figure_functions(code: str) -> dict[str, str]:
     """Return the functions that `code` imports from `demod.figures`: name to module."""
-    imports = [node for node in ast.walk(ast.parse(code)) if isinstance(node, ast.ImportFrom) and node.module]
-    inside = [node for node in imports if node.module.startswith("demod.figures")]
-    return {alias.asname or alias.name: node.module for node in inside for alias in node.names}
+    imports = [(node.module or "", node.names) for node in ast.walk(ast.parse(code)) if isinstance(node, ast.ImportFrom)]
+    inside = [(module, names) for module, names in imports if module.startswith("demod.figures")]
+    return {alias.asname or alias.name: module for module, names in inside for alias in names}
 
 
 def _figure_names(tree: ast.AST) -> list[str]:
-    calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)]
-    named = [call.args[1] for call in calls if call.func.attr == "figure" and len(call.args) > 1]
-    return [argument.value for argument in named if isinstance(argument, ast.Constant)]
+    calls = [(node.func, node.args) for node in ast.walk(tree) if isinstance(node, ast.Call)]
+    named = [args[1] for func, args in calls if isinstance(func, ast.Attribute) and func.attr == "figure" and len(args) > 1]
+    return [argument.value for argument in named if isinstance(argument, ast.Constant) and isinstance(argument.value, str)]

@@ -4,18 +4,35 @@
 book under `html.previous`; the next one begins by renaming it back.
 """
 
+import errno
 import fcntl
+import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from fnmatch import fnmatch
 from pathlib import Path
+from typing import IO
 
 import yaml
 
 
 class BuildError(Exception):
     """The book was not built. The message says what failed, where to look and what to do."""
+
+
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # no space, a quota, a limit on the size of a file
+CLOSED = (errno.EROFS, errno.EACCES, errno.EPERM)
+
+
+def remedy(message: str) -> str:
+    """Return what to do about an error of the system that `message` quotes, a sentence with a blank before it, or ""."""
+    if any(os.strerror(number) in message for number in FULL):
+        return " There is no space to write to: free some (`make clean` empties _build), and build again."
+    if any(os.strerror(number) in message for number in CLOSED):
+        return " The build writes to _build and to nothing else there: make that folder writable, and build again."
+    return ""
 
 
 @dataclass(frozen=True)
@@ -48,6 +65,11 @@ class Layout:
     def sweeps(self) -> Path:
         """One folder a chapter: the finished cells of its sweeps."""
         return self.products / "sweeps"
+
+    @property
+    def running(self) -> Path:
+        """One folder a run that is not over; nothing in it is of use to another build."""
+        return self.products / "running"
 
     @property
     def stage(self) -> Path:
@@ -109,11 +131,29 @@ def recover_folder(folder: Path) -> None:
         shutil.rmtree(previous)
 
 
+SKIPPED = (".*", "_build", "__pycache__", "*.egg-info", "training", "data")  # what is no source of the book
+
+
+def sources(root: Path) -> dict[str, tuple[int, int]]:
+    """Return the files of the book in `root`, its products apart: path to (time of change in ns, size)."""
+    found = {}
+    for folder, folders, names in os.walk(root):
+        folders[:] = [name for name in folders if not any(fnmatch(name, pattern) for pattern in SKIPPED)]
+        for path in (Path(folder, name) for name in names if not name.startswith(".")):
+            state = path.stat()
+            found[path.relative_to(root).as_posix()] = (state.st_mtime_ns, state.st_size)
+    return found
+
+
 def fresh_folder(folder: Path) -> Path:
     """Return `folder`, empty."""
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     return folder
+
+
+def _open_lock(layout: Layout) -> IO[str]:
+    return (layout.products / "lock").open("w")
 
 
 @contextmanager
@@ -123,7 +163,7 @@ def only_build(layout: Layout) -> Iterator[None]:
         if not (layout.root / name).is_file():
             raise BuildError(f"There is no {name} in {layout.root}; run `demod build` in the folder that holds the book.")
     layout.products.mkdir(exist_ok=True)
-    with (layout.products / "lock").open("w") as lock:
+    with _open_lock(layout) as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:

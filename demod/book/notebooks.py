@@ -21,14 +21,18 @@ Cell = dict[str, Any]
 SHELL = re.compile(r"get_ipython\(\)\.(system|getoutput)\(|run_cell_magic\('(bash|sh|script|system|!)'")
 COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 PAPERMILL = {"injected-parameters", "papermill-error-cell-tag"}  # the tags of the cells that papermill inserts
+PRINTED = 100_000  # characters of text that a cell may print; HTML, a figure's, is not counted
 TRACEBACK = "Traceback (most recent call last)"
 WARNING = re.compile(r"^\S+:\d+: \w*Warning: .*$", re.MULTILINE)
 
 
 def read_notebook(path: Path) -> Notebook:
     """Read a notebook of format 4."""
-    notebook = read_json(path)
-    if notebook.get("nbformat") != 4:
+    try:
+        notebook = read_json(path)
+    except ValueError as error:
+        raise BuildError(f"{path} is not whole ({error}); restore it from the repository.") from error
+    if not isinstance(notebook, dict) or notebook.get("nbformat") != 4:
         raise BuildError(f"{path} is not a notebook of format 4; save it again with JupyterLab.")
     return notebook
 
@@ -89,6 +93,12 @@ def check_run(notebook: Notebook) -> list[str]:
     return [f"cell {number} {problem}" for number, cell in code_cells(notebook) if (problem := _check_cell(cell))]
 
 
+def unfinished(notebook: Notebook) -> int | str:
+    """Return the number of the first cell of an executed notebook that did not run to its end."""
+    cells = ((number, cell["metadata"].get("papermill", {}).get("status")) for number, cell in code_cells(notebook))
+    return next((number for number, status in cells if status != "completed"), "?")
+
+
 def _check_cell(cell: Cell) -> str | None:
     for output in cell["outputs"]:
         if output["output_type"] == "error":
@@ -98,6 +108,10 @@ def _check_cell(cell: Cell) -> str | None:
             return "printed a traceback"
         if output.get("name") == "stderr" and (warning := WARNING.search(written)):
             return f"warned: {warning.group()}"
+    if (
+        size := sum(len(_written(output)) for output in cell["outputs"] if "text/html" not in output.get("data", {}))
+    ) > PRINTED:
+        return f"printed {size / 1e6:.1f} million characters, more than a page can show; print less, or draw a figure"
     if cell["execution_count"] is None:
         return "did not run"
     status = cell["metadata"].get("papermill", {}).get("status")

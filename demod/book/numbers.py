@@ -109,6 +109,8 @@ def _same(shown: str, text: str) -> bool:
         left, right = Decimal(shown), Decimal(text)
     except InvalidOperation:
         return shown == text
-    unit = right.as_tuple().exponent
-    share = Decimal(str(RELATIVE_TOLERANCE)) if unit < 0 else 0
-    return left.as_tuple().exponent == unit and abs(left - right) <= max(Decimal(1).scaleb(unit), share * abs(right))
+    if not (left.is_finite() and right.is_finite()):
+        return shown == text
+    unit = Decimal(1).scaleb(int(right.as_tuple().exponent))
+    share = Decimal(str(RELATIVE_TOLERANCE)) if unit < 1 else 0
+    return left.as_tuple().exponent == right.as_tuple().exponent and abs(left - right) <= max(unit, share * abs(right))

@@ -5,7 +5,7 @@ import time
 from doit.exceptions import BaseFail, TaskFailed
 from doit.task import Task
 from rich.console import Console
-from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.progress import Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 
 UNKNOWN_SECONDS = 60.0  # the guess for a chapter that never ran
 
@@ -22,7 +22,7 @@ class Terminal:
         self.bars = Progress(
             SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn(), console=console, transient=True
         )
-        self.rows = {}
+        self.rows: dict[str, TaskID] = {}
 
     def remaining(self) -> float:
         """Return about how many seconds are left: the longest chapter, or all of them shared by the workers."""

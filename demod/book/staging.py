@@ -143,7 +143,7 @@ def _copy_offline(layout: Layout, extra: Path) -> None:
     """Fill the folder whose contents go to the root of the book: the figures, MathJax and plotly.js."""
     for slug in layout.notebooks():
         _copy(layout.figures / slug, extra / "figures" / slug)
-    mathjax = Path(distribution("sphinx-mathjax-offline").locate_file("sphinx-mathjax-offline/static/mathjax"))
+    mathjax = Path(str(distribution("sphinx-mathjax-offline").locate_file("sphinx-mathjax-offline/static/mathjax")))
     for name in MATHJAX:
         _copy(mathjax / name, extra / "mathjax" / name)
     _copy(Path(str(files("plotly"))) / "package_data" / "plotly.min.js", extra / "plotly.min.js")

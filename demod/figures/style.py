@@ -59,5 +59,5 @@ def image_rows(rows: dict[str, np.ndarray], notes: dict[str, list[str]] | None =
             if label in notes:
                 ax.set_xlabel(notes[label][j], fontsize=8, labelpad=2)
         axes[0].set_ylabel(label, rotation=0, ha="right", va="center", fontsize=10, labelpad=6)
-    fig.get_layout_engine().set(w_pad=0.01, h_pad=0.01, wspace=0.02, hspace=0.02)
+    fig.set_layout_engine("constrained", w_pad=0.01, h_pad=0.01, wspace=0.02, hspace=0.02)
     return fig

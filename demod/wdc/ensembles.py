@@ -23,7 +23,7 @@ def _signs(rng: torch.Generator, *shape: int) -> Tensor:
 
 
 def _student(rng: torch.Generator, *shape: int) -> Tensor:
-    chi2 = sum(torch.randn(*shape, generator=rng, dtype=torch.float64).square() for _ in range(5))
+    chi2 = torch.stack([torch.randn(*shape, generator=rng, dtype=torch.float64).square() for _ in range(5)]).sum(0)
     return torch.randn(*shape, generator=rng, dtype=torch.float64) / (chi2 / 3).sqrt()  # the variance of t₅ is 5/3
 
 

@@ -52,7 +52,7 @@ def exact_wdc(W: Tensor, alpha: float = 1.0) -> WDCBound:
     if W.shape[-1] != 2:
         raise ValueError(f"W has {W.shape[-1]} columns, but cells are arcs only for 2; use estimate_wdc and bound_wdc.")
     arcs, sums = _arcs(W.double())
-    best, where = -torch.inf, None
+    best, where = -torch.inf, (0, 0, 0, 0)
     count = len(arcs) // 2
     for start in range(0, 2 * count, step := max(1, BLOCK // (count + 1))):
         i = torch.arange(start, min(start + step, 2 * count))

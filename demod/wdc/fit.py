@@ -11,6 +11,7 @@ import torch
 from scipy.optimize import minimize_scalar
 from torch import Tensor
 
+from demod.arguments import check_counts
 from demod.expectation import expected_gram
 from demod.wdc.exact import exact_wdc
 from demod.wdc.residuals import WDCBound, check_matrix, spectral_norm, wdc_matrix
@@ -48,13 +49,15 @@ def fit_alpha(W: Tensor, rng: torch.Generator, *, tolerance: float = 1e-3, searc
     Raises
     ------
     ValueError
-        If W is not a matrix, or zero: then α = 0 fits.
+        If W is not a matrix, or zero: then α = 0 fits; or if `searches` is not positive.
     """
     check_matrix("W", W)
+    check_counts(searches=searches)
     largest = torch.linalg.matrix_norm(W, 2).square().item()
     if not largest:
         raise ValueError("W is zero, so α = 0 fits; give a matrix with a nonzero row.")
-    alpha, best = 1.0, None
+    alpha, best, floor = 1.0, 1.0, 0.0
+    bound = WDCBound(float("inf"), W[0], W[0])
     x, y = W.new_zeros(2, 0, W.shape[-1])
     for _ in range(searches):
         worst = exact_wdc(W, alpha) if W.shape[-1] == 2 else estimate_wdc(W, rng, alpha=alpha)
@@ -62,13 +65,13 @@ def fit_alpha(W: Tensor, rng: torch.Generator, *, tolerance: float = 1e-3, searc
         A, Q = wdc_matrix(W, x, y, 0.0), expected_gram(x, y)
         values = spectral_norm(A - alpha * Q)
         k = values.argmax()  # an earlier pair, where the search missed the worst one
-        if best is None or values[k] < best[1].value:
-            best = alpha, WDCBound(values[k].item(), x[k], y[k])
-        floor = minimize_scalar(_maximum, None, (0, 4 * largest), (A, Q), "bounded", options={"xatol": 1e-9})
-        if best[1].value <= (1 + tolerance) * floor.fun:
+        if values[k] < bound.value:
+            best, bound = alpha, WDCBound(values[k].item(), x[k], y[k])
+        least = minimize_scalar(_maximum, None, (0, 4 * largest), (A, Q), "bounded", options={"xatol": 1e-9})
+        alpha, floor = float(least.x), float(least.fun)
+        if bound.value <= (1 + tolerance) * floor:
             break
-        alpha = float(floor.x)
-    return AlphaFit(*best, float(floor.fun))
+    return AlphaFit(best, bound, floor)
 
 
 def _maximum(alpha: float, A: Tensor, Q: Tensor) -> float:

@@ -16,20 +16,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from demod.arguments import check_counts
 from demod.expectation import expected_cosine, expected_gram
 from demod.wdc.residuals import active_rows, check_pair, expected_energy, joint_matrix, joint_weights
-from demod.wdc.search import (
-    check_counts,
-    climb,
-    directions,
-    gaps,
-    go_to,
-    in_blocks,
-    inner,
-    move_mask,
-    random_codes,
-    switches,
-)
+from demod.wdc.search import climb, directions, gaps, go_to, in_blocks, inner, move_mask, random_codes, switches
 
 
 @dataclass(frozen=True)
@@ -82,9 +72,8 @@ def estimate_joint_wdc(
     """
     check_pair(B, C)
     check_counts(starts=starts, circles=circles, rounds=rounds)
-    search = {"alpha": alpha, "starts": starts, "circles": circles, "rounds": rounds}
-    sixth, (h, x, m, y) = _climb(B, C, rng, **search)
-    seventh, (m7, y7, h7, x7) = _climb(C, B, rng, **search)
+    sixth, (h, x, m, y) = _climb(B, C, rng, alpha=alpha, starts=starts, circles=circles, rounds=rounds)
+    seventh, (m7, y7, h7, x7) = _climb(C, B, rng, alpha=alpha, starts=starts, circles=circles, rounds=rounds)
     return JointWDCBound(sixth, 6, h, x, m, y) if sixth >= seventh else JointWDCBound(seventh, 7, h7, x7, m7, y7)
 
 

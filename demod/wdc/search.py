@@ -22,6 +22,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from demod.arguments import check_counts
 from demod.wdc.residuals import BLOCK, WDCBound, active_rows, check_matrix, wdc_matrix
 
 INSIDE = 1e-9  # radians: how far beyond a switch a code is put
@@ -223,10 +224,3 @@ def random_codes(W: Tensor, rng: torch.Generator, *shape: int) -> Tensor:
     """Return uniform unit codes for W, shape (*shape, n)."""
     z = torch.randn(*shape, W.shape[-1], generator=rng, dtype=torch.float64).to(W)
     return z / z.norm(dim=-1, keepdim=True)
-
-
-def check_counts(**counts: int) -> None:
-    """Raise ValueError unless all counts are at least 1."""
-    for name, count in counts.items():
-        if count < 1:
-            raise ValueError(f"{name} is {count}, but the search needs at least 1.")
