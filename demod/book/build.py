@@ -20,7 +20,7 @@ from rich.console import Console
 
 from demod.artifacts import read_json, sha256, write_json
 from demod.book.execution import Chapter, execute
-from demod.book.html import check_html
+from demod.book.html import check_html, drop_source_maps
 from demod.book.ingredients import chapter_ingredients
 from demod.book.layout import BuildError, Layout, fresh_folder, only_build, recover_folder, replace_folder
 from demod.book.notebooks import COLOURS, check_source, read_notebook
@@ -173,6 +173,7 @@ def render(layout: Layout, chapters: list[Chapter]) -> bool:
     html = site / "_build" / "html"
     if done.returncode != 0 or not (html / "index.html").is_file():
         raise BuildError(f"jupyter-book refuses the book:\n{_complaints(done.stdout + done.stderr, layout)}")
+    drop_source_maps(html)
     if problems := check_html(html):
         raise BuildError("The HTML is not as it should be:\n" + "\n".join(problems))
     parameters = chapters[0].parameters if chapters else {}

@@ -11,7 +11,7 @@ from itertools import groupby
 from typing import Any
 
 SECTIONS = ("Parameters", "Returns", "Yields", "Raises", "References", "Notes", "Examples", "Attributes", "See Also")
-CODE = re.compile(r"(`+)(.+?)\1")
+CODE = re.compile(r"(`+)(.+?)\1", re.DOTALL)
 SPECIAL = re.compile(r"[\\*|]|_(?!\w)")
 FIELD = re.compile(r"^([\w*]+(?:, [\w*]+)*) : (.*)$")
 
@@ -35,26 +35,28 @@ def to_restructured_text(lines: list[str]) -> list[str]:
         underlined = len(block) > 1 and block[0].strip() in SECTIONS and set(block[1].strip()) == {"-"}
         section = section or underlined
         if underlined:
-            written += [*block[:2], *map(escape, block[2:]), ""]
-        elif section:
-            written += [*map(escape, block), ""]
-        elif _indented(block):
+            written += [*block[:2], *_escaped(block[2:]), ""]
+        elif _indented(block) and not section:
             written += ["::", "", *block, ""]
-        elif FIELD.match(block[0]):
+        elif FIELD.match(block[0]) and not section:
             written += [*_fields(block), ""]
         else:
-            written += [*map(escape, block), ""]
+            written += [*_escaped(block), ""]
     return written
 
 
-def escape(line: str) -> str:
-    """Return a line of prose with its code between double backticks and nothing else that reStructuredText would read."""
+def _escaped(block: list[str]) -> list[str]:
+    return escape("\n".join(block)).split("\n") if block else []
+
+
+def escape(prose: str) -> str:
+    """Return prose with its code between double backticks and nothing else that reStructuredText would read."""
     parts, end = [], 0
-    indent, line = re.match(r"(\s*(?:[-*]\s)?)(.*)", line, re.DOTALL).groups()
-    for found in CODE.finditer(line):
-        parts += [_plain(line[end : found.start()]), f"``{found[2]}``"]
+    for found in CODE.finditer(prose):
+        glued = "\\ " if prose[found.end() : found.end() + 1].isalnum() else ""  # as in `Generator`s
+        parts += [_plain(prose[end : found.start()]), f"``{found[2]}``{glued}"]
         end = found.end()
-    return indent + "".join([*parts, _plain(line[end:])])
+    return "".join([*parts, _plain(prose[end:])])
 
 
 def _plain(text: str) -> str:

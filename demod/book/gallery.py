@@ -84,7 +84,7 @@ def paper_table(figures: list[Figure], *, sources: bool) -> str:
                 _origin(figure),
             )
             rows.append(f"| {' | '.join(cells)} |")
-    return "\n".join([HEAD, *rows])
+    return "\n".join(['<div class="demod-index">', "", HEAD, *rows, "", "</div>"])
 
 
 def figure_cards(figures: list[Figure], *, sources: bool) -> str:
@@ -172,10 +172,14 @@ def _drawing(cell: Cell, name: str, modules: tuple[str, ...]) -> Drawing:
 
 
 def _figure_functions(code: str) -> dict[str, str]:
-    """Return the functions that `code` imports from `demod.figures`: name to module."""
+    """Return what `code` imports from `demod.figures`, functions and modules: name to the module that draws."""
     imports = [node for node in ast.walk(ast.parse(code)) if isinstance(node, ast.ImportFrom) and node.module]
-    inside = [node for node in imports if node.module.startswith("demod.figures")]
-    return {alias.asname or alias.name: node.module for node in inside for alias in node.names}
+    found = {}
+    for node in imports:
+        if node.module.startswith("demod.figures"):
+            whole = node.module == "demod.figures"  # `from demod.figures import geometry`
+            found |= {a.asname or a.name: f"{node.module}.{a.name}" if whole else node.module for a in node.names}
+    return found
 
 
 def _figure_names(tree: ast.AST) -> list[str]:

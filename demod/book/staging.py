@@ -29,6 +29,7 @@ from demod.book.verdicts import claim_links, exceptions, read_verdicts, verdict_
 MARK = re.compile(r"<!--\s*[\w. -]+?\s*-->")
 INTERACTIVE = '<div class="demod-interactive">'
 MATHJAX = ("tex-chtml.js", "a11y", "input", "output", "sre", "ui")
+SPOKEN = ("base.json", "en.json", "nemeth.json")  # what MathJax needs to read formulas aloud in the language of the book
 
 
 def stage(layout: Layout) -> Path:
@@ -189,4 +190,7 @@ def _copy_offline(layout: Layout, extra: Path) -> None:
     mathjax = Path(distribution("sphinx-mathjax-offline").locate_file("sphinx-mathjax-offline/static/mathjax"))
     for name in MATHJAX:
         _copy(mathjax / name, extra / "mathjax" / name)
+    for path in (extra / "mathjax" / "sre" / "mathmaps").iterdir():
+        if path.name not in SPOKEN:
+            path.unlink()
     _copy(Path(str(files("plotly"))) / "package_data" / "plotly.min.js", extra / "plotly.min.js")
