@@ -141,7 +141,7 @@ class ReLUPrior(ReLUGenerator):
 
 def image_prior(weights: Sequence[Tensor], centre: Tensor) -> ReLUPrior:
     """Return G onto R^4096 for trained W_1, …, W_d, scaled so that codes of norm √n decode to images in [0, 1]."""
-    R = resize(255 * torch.eye(PIXELS).reshape(PIXELS, 28, 28)).flatten(1).T
+    R = resize(255 * torch.eye(PIXELS, dtype=torch.uint8).reshape(PIXELS, 28, 28)).flatten(1).T
     first, *inner, last = weights
     return ReLUPrior([_gain(weights) * first, *inner, R @ last], centre)
 

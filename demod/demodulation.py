@@ -104,7 +104,7 @@ def recover(
     mask : Tensor, optional
         Boolean, (64, 64), true where y was observed; the objective and the residual leave the other pixels out.
     seed : int
-        Of the starting codes, drawn on the CPU.
+        Of the starting codes, drawn on the CPU: around the centre of a prior that has one, as `descend` draws them for others.
 
     Raises
     ------
@@ -123,7 +123,8 @@ def recover(
     G2 = load_generator("distortions", device=y.device) if modulator_prior is None else modulator_prior
     started = time.perf_counter()
     rows, first, rng = y.reshape(-1, PIXELS), G1, torch.Generator().manual_seed(seed)
-    h, m = (draw_codes(G, (setting.starts, len(rows)), rng).to(y) for G in (G1, G2))
+    batch = (setting.starts, len(rows))
+    h, m = (draw_codes(G, batch, rng).to(y) if hasattr(G, "centre") else None for G in (G1, G2))
     if mask is not None:
         if mask.dtype != torch.bool or mask.shape != (SIDE, SIDE):
             raise ValueError(
@@ -144,6 +145,7 @@ def recover(
         reflect_every=setting.reflect_every,
         balance=setting.balance,
         simultaneous=setting.simultaneous,
+        rng=rng,
     )
     kept = solution.objective[-1].argmin(0)
     column = torch.arange(len(kept), device=y.device)
