@@ -82,9 +82,11 @@ chapter:  ## begin the chapter NAME=<slug> from templates/chapter.ipynb
 	@sed 's/CHAPTER/$(NAME)/g' templates/chapter.ipynb > chapters/$(NAME).ipynb
 	@echo "chapters/$(NAME).ipynb is yours: list it in _toc.yml, then '$(BIN)/demod build --chapter $(NAME)' runs it alone"
 
-weights: $(READY)  ## train both generators and ship them in demod/weights (hours on a CPU)
+weights: $(READY)  ## train all priors and ship them in demod/weights (hours on a CPU)
 	@$(BIN)/demod train distortions
 	@$(BIN)/demod train digits
+	@for prior in digits-tuned relu-digits relu-bump relu-bumps relu-edge relu-stripes relu-digit; do \
+	  $(BIN)/demod autoencode $$prior || exit 1; done
 
 bench: $(READY)  ## run the comparisons of benchmarks/
 	@for comparison in benchmarks/*.py; do $(BIN)/python $$comparison || exit 1; done

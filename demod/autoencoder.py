@@ -72,6 +72,11 @@ SETTINGS = {
 } | {f"relu-{family}": AutoencoderSettings((50, 250), steps=8_000, encoder=256, noise=0.02) for family in FAMILIES}
 
 
+def family_of(name: str) -> str:
+    """Return what the prior `name` of `SETTINGS` learns from: "digits" or a family of modulators."""
+    return name.removeprefix("relu-").removesuffix("-tuned")
+
+
 def training_images(name: str) -> np.ndarray:
     """Return the uint8 (N, 28, 28) images that a prior learns from: "digits" or a family of modulators.
 
@@ -85,6 +90,14 @@ def training_images(name: str) -> np.ndarray:
     if name == "digits":
         return invert(load_mnist("train")[0])
     return distortion_images() if name == "bump" else modulator_images(name, FAMILY_IMAGES, FAMILY_SEED)
+
+
+def held_out_images(name: str) -> Tensor:
+    """Return images that the prior `name` of `SETTINGS` never saw, (N, 64, 64) in [0, 1]: 500, or 64 for a slow DCGAN."""
+    count = 64 if SETTINGS[name].dcgan else 500
+    if family_of(name) == "digits":
+        return resize(invert(load_mnist("test")[0][:count]))
+    return resize(modulator_images(family_of(name), count, FAMILY_SEED + 1))
 
 
 # --- decoders -----------------------------------------------------------------------------------------------------------

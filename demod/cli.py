@@ -191,6 +191,35 @@ def train(
         _fail(error)
 
 
+@app.command()
+def autoencode(
+    name: Annotated[str, typer.Argument(help="A prior: digits-tuned, relu-digits, or relu- and a family of modulators.")],
+    device: Annotated[Device, DEVICE] = Device.AUTO,
+    folder: Annotated[Path, typer.Option(help="Where checkpoints go; a run that was cut off goes on.")] = Path("training"),
+    ship: Annotated[bool, typer.Option(help="Put the trained prior into demod/weights, with its card.")] = True,
+) -> None:
+    """Train a prior as the decoder of an autoencoder (minutes on a CPU) and ship it.
+
+    digits-tuned begins as the shipped DCGAN; the relu- priors are bias-free ReLU networks. A run that is killed loses at
+    most 100 steps: the same command takes it up again.
+    """
+    from demod.autoencoder import SETTINGS, family_of, held_out_images, training_images
+    from demod.autoencoder import ship as ship_prior
+    from demod.autoencoder import train as train_prior
+    from demod.data import MNISTUnavailableError
+
+    if name not in SETTINGS:
+        _fail(ValueError(f"there is no prior {name!r}; the priors are {', '.join(SETTINGS)}."), 2)
+    try:
+        images = training_images(family_of(name))
+        run = train_prior(images, SETTINGS[name], folder / name, device=_chosen(device))
+        if ship:
+            error = ship_prior(name, run, held_out_images(name))["representation_error"]["median"]
+            Console(highlight=False).print(f"{name} shipped: median representation error {error:.2e} a pixel, squared")
+    except (MNISTUnavailableError, ValueError) as error:
+        _fail(error)
+
+
 def _chosen(device: Device) -> str:
     """Return the device as torch names it; CUDA where there is none ends the command."""
     import torch

@@ -8,8 +8,8 @@ import pytest
 import torch
 from typer.testing import CliRunner
 
+from demod import autoencoder, dcgan, image_study
 from demod import data as data_module
-from demod import dcgan
 from demod.artifacts import read_json, write_json
 from demod.book import build as build_module
 from demod.book.layout import BuildError
@@ -153,6 +153,38 @@ def test_train_takes_other_settings_but_does_not_ship_them(monkeypatch, tmp_path
     assert demod("train", "distortions", "--folder", str(tmp_path), "--no-ship", "--compile", *other).exit_code == 0
     assert asked["compiled"]
     assert asked["settings"] == replace(dcgan.SETTINGS["distortions"], base_width=8, steps=3, batch_size=16, seed=5)
+
+
+def test_autoencode_trains_and_ships_with_held_out_images(monkeypatch, tmp_path):
+    small = replace(autoencoder.SETTINGS["relu-edge"], widths=(4, 8), steps=3, encoder=8, batch_size=4)
+    monkeypatch.setitem(autoencoder.SETTINGS, "relu-edge", small)
+    seen = {}
+
+    def ship(name, run, held_out):
+        seen.update(name=name, steps=run.step, held_out=held_out.shape)
+        return {"representation_error": {"median": 0.25}}
+
+    monkeypatch.setattr(autoencoder, "ship", ship)
+    shown = demod("autoencode", "relu-edge", "--folder", str(tmp_path), "--device", "cpu")
+    assert shown.exit_code == 0
+    assert "relu-edge shipped: median representation error 2.50e-01" in shown.stdout
+    assert seen == {"name": "relu-edge", "steps": 3, "held_out": (500, 64, 64)}
+
+
+def test_an_unknown_prior_is_refused_with_the_known_ones():
+    shown = demod("autoencode", "relu-faces")
+    assert shown.exit_code == 2
+    assert "the priors are digits-tuned, relu-digits, relu-bump" in " ".join(shown.stderr.split())
+
+
+def test_study_stores_its_cells_with_the_command_that_made_them(monkeypatch, tmp_path):
+    cell = {"method": "constant", "family": "edge", "number": 0, "count": 2}
+    monkeypatch.setattr(image_study, "study_cells", lambda blocks: [cell])
+    output = tmp_path / "study.npz"
+    folder = ("--folder", str(tmp_path / "cells"), "--output", str(output), "--jobs", "1")
+    assert demod("study", "--blocks", "3", *folder).exit_code == 0
+    assert image_study.Study.load(output).cells == [cell]
+    assert read_json(output.with_suffix(".json"))["command"] == "demod study --blocks 3"
 
 
 def test_train_without_mnist_exits_with_1(no_mnist, tmp_path):
