@@ -37,7 +37,7 @@ from demod.data import FAMILIES, distortion_images, invert, load_mnist, modulato
 from demod.dcgan import WEIGHTS, discriminator_network, load_shipped, representation_error, shipped_network
 from demod.demodulation import align
 from demod.generators import Generator, ReLUGenerator
-from demod.image_generator import ImageGenerator
+from demod.image_generator import ImageGenerator, draw_codes
 
 PIXELS = 28 * 28
 FAMILY_IMAGES = 8100  # training images of a family of modulators: as many as the paper has distortions
@@ -125,11 +125,27 @@ def initial_weights(settings: AutoencoderSettings) -> tuple[Tensor, ...]:
     return ReLUGenerator.gaussian((*settings.widths, PIXELS), rng, dtype=torch.float32).weights
 
 
-def image_prior(weights: Sequence[Tensor]) -> ReLUGenerator:
+class ReLUPrior(ReLUGenerator):
+    """A trained ReLU network, and the mean code of its training images.
+
+    Without biases only a common part of all codes can make what all images share, such as a white background; so codes
+    lie around a centre, and starts are drawn around it.
+    """
+
+    def __init__(self, weights: Sequence[Tensor], centre: Tensor) -> None:
+        super().__init__(weights)
+        self.centre = centre
+
+    def to(self, *, dtype: torch.dtype | None = None, device: torch.device | str | None = None) -> "ReLUPrior":
+        """Return the same prior in another precision or on another device."""
+        return ReLUPrior([W.to(device=device, dtype=dtype) for W in self.weights], self.centre.to(device, dtype))
+
+
+def image_prior(weights: Sequence[Tensor], centre: Tensor) -> ReLUPrior:
     """Return G onto R^4096 for trained W_1, …, W_d, scaled so that codes of norm √n decode to images in [0, 1]."""
-    R = resize(255 * torch.eye(PIXELS).reshape(PIXELS, 28, 28)).flatten(1).T
+    R = resize(255 * torch.eye(PIXELS, dtype=torch.uint8).reshape(PIXELS, 28, 28)).flatten(1).T
     first, *inner, last = weights
-    return ReLUGenerator([_gain(weights) * first, *inner, R @ last])
+    return ReLUPrior([_gain(weights) * first, *inner, R @ last], centre)
 
 
 def _gain(weights: Sequence[Tensor]) -> float:
@@ -189,6 +205,12 @@ class Autoencoding:
         self.step += 1
         self.seconds += time.perf_counter() - started
         return error.detach()
+
+    @torch.no_grad()
+    def centre(self) -> Tensor:
+        """Return the mean code of the training images, of at most 10,000 of them, shape (n,)."""
+        some = self.images[:: max(1, len(self.images) // 10_000)]
+        return self.encode(some.flatten(1).float() / 255).mean(0)
 
     def _normal(self) -> Tensor:
         return torch.randn(self.settings.batch_size, self.settings.widths[0], generator=self.rng).to(self.device)
@@ -272,10 +294,10 @@ def train(
 def load_weights(name: str) -> tuple[Tensor, ...]:
     """Return the trained W_1, …, W_d of the shipped prior relu-`name`, float32, the last in 28 × 28 pixels."""
     _, tensors = load_shipped(f"relu-{name}")
-    return tuple(tensors[f"weights.{i}"].float() for i in range(len(tensors)))
+    return tuple(tensors[f"weights.{i}"].float() for i in range(len(tensors) - 1))
 
 
-def load_prior(name: str, *, device: torch.device | str = "cpu") -> ReLUGenerator:
+def load_prior(name: str, *, device: torch.device | str = "cpu") -> ReLUPrior:
     """Return a shipped ReLU prior onto R^4096, float32: "digits" (n = 100) or a family of `demod.data.FAMILIES` (p = 50).
 
     Raises
@@ -283,7 +305,8 @@ def load_prior(name: str, *, device: torch.device | str = "cpu") -> ReLUGenerato
     ValueError
         If no prior of this name is shipped, or its file is not the one its card was written for.
     """
-    return image_prior(load_weights(name)).to(device=device)
+    centre = load_shipped(f"relu-{name}")[1]["centre"].float()
+    return image_prior(load_weights(name), centre).to(device=device)
 
 
 def ship(name: str, run: Autoencoding, held_out: Tensor, *, folder: Path = WEIGHTS) -> dict:
@@ -293,8 +316,10 @@ def ship(name: str, run: Autoencoding, held_out: Tensor, *, folder: Path = WEIGH
     """
     if run.step < run.settings.steps:
         raise ValueError(f"{name} stands at step {run.step} of {run.settings.steps}; let the training end first.")
-    decoder = run.decoder.network if isinstance(run.decoder, DCGANDecoder) else run.decoder
-    state = decoder.state_dict()
+    if isinstance(run.decoder, DCGANDecoder):
+        state = run.decoder.network.state_dict()
+    else:
+        state = run.decoder.state_dict() | {"centre": run.centre()}
     tensors = {key: value.half() if value.is_floating_point() else value for key, value in state.items()}
     path, prior = folder / f"{name}.safetensors", _rounded(run, tensors)
     save_tensors(path, tensors, {"name": name})
@@ -327,8 +352,7 @@ def nearest_training_image(G: Generator, images: Tensor, *, samples: int = 64) -
 
     A prior that had learned its training images by heart would bring this to zero.
     """
-    z = torch.randn(samples, G.widths[0], generator=torch.Generator().manual_seed(0))
-    drawn = G(z).reshape(samples, 64, 64)
+    drawn = G(draw_codes(G, (samples,), torch.Generator().manual_seed(0))).reshape(samples, 64, 64)
     drawn = drawn / drawn.amax((-2, -1), keepdim=True)
     closest = nearest(resize(images), drawn).signal
     return (align(closest, drawn) - drawn).square().sum((-2, -1)) / drawn.square().sum((-2, -1))
@@ -337,7 +361,8 @@ def nearest_training_image(G: Generator, images: Tensor, *, samples: int = 64) -
 def _rounded(run: Autoencoding, tensors: dict[str, Tensor]) -> ReLUGenerator | ImageGenerator:
     """Return the prior with the rounded weights, as it will be loaded."""
     if run.settings.dcgan is None:
-        return image_prior([W.float() for W in tensors.values()])
+        *weights, centre = (tensor.float() for tensor in tensors.values())
+        return image_prior(weights, centre)
     network = shipped_network(run.settings.dcgan).to(run.device)
     network.load_state_dict(tensors)
     return ImageGenerator(network)

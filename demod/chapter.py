@@ -26,7 +26,7 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from demod.arguments import check_counts
-from demod.artifacts import atomic_path, read_json, save_arrays, sha256, write_json
+from demod.artifacts import atomic_path, read_json, save_arrays, sha256, versions, write_json
 from demod.claims import LEDGER, Claim, Judgement, Measured, judge
 
 PROFILES = ("quick", "full")
@@ -82,6 +82,7 @@ class Chapter:
     numbers: dict[str, dict[str, Any]] = field(default_factory=dict)
     claims: dict[str, dict[str, Any]] = field(default_factory=dict)
     clock: list[float] = field(default_factory=lambda: [time.perf_counter()])
+    commit: str | None = field(default_factory=lambda: _commit())
 
     @property
     def quick(self) -> bool:
@@ -197,15 +198,15 @@ class Chapter:
         seconds, self.clock[0] = now - self.clock[0], now
         return round(seconds, 2)
 
-    def _settings(self) -> dict[str, Any]:
-        name = torch.cuda.get_device_name(self.device) if self.device.type == "cuda" else "CPU"
-        return {"profile": self.profile, "device": name, "seed": self.seed, "data": self.used_data, "choices": self.choices}
-
     def _provenance(self) -> dict[str, Any]:
-        return {**self._settings(), "weights": _weights(), "commit": _commit()}
+        name = torch.cuda.get_device_name(self.device) if self.device.type == "cuda" else "CPU"
+        settings = {"profile": self.profile, "device": name, "seed": self.seed}
+        used = {"data": self.used_data, "choices": self.choices, "weights": _weights(), "commit": self.commit}
+        return settings | used
 
     def _write_record(self) -> None:
-        record = {"chapter": self.slug, **self._settings(), "numbers": self.numbers, "claims": self.claims}
+        found = {"numbers": self.numbers, "claims": self.claims}
+        record = {"chapter": self.slug, **self._provenance(), "versions": versions(), **found}
         write_json(_folder("DEMOD_NUMBERS", "numbers") / f"{self.slug}.json", record)
 
 

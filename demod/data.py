@@ -231,9 +231,7 @@ def resize(images: np.ndarray | Tensor) -> Tensor:
     """Return 8-bit images (*N, height, width) as float32 (*N, 64, 64) in [0, 1]: bilinear, half-pixel centres."""
     pixels = torch.as_tensor(np.array(images) if isinstance(images, np.ndarray) else images)
     if pixels.ndim < 2:
-        raise ValueError(
-            f"images has shape {tuple(pixels.shape)}, but images (*N, height, width) are required; reshape them."
-        )
+        raise ValueError(f"images has shape {tuple(pixels.shape)}, but (*N, height, width) is required; reshape it.")
     batch = pixels.reshape(-1, 1, *pixels.shape[-2:]).float() / 255
     return interpolate(batch, (SIDE, SIDE), mode="bilinear", align_corners=False).reshape(*pixels.shape[:-2], SIDE, SIDE)
 

@@ -28,7 +28,8 @@ from tqdm import tqdm
 
 from demod.artifacts import atomic_path, load_tensors, read_json, save_tensors, sha256, versions, write_json
 from demod.data import SIDE, distortion_images, invert, load_mnist, resize
-from demod.image_generator import ImageGenerator, InstanceGenerator
+from demod.generators import Generator
+from demod.image_generator import ImageGenerator, InstanceGenerator, draw_codes
 from demod.processes import agree, average_buffers, count, parallel, rank, share
 
 WEIGHTS = Path(__file__).parent / "weights"
@@ -374,7 +375,7 @@ def load_card(name: str) -> dict:
 
 
 def closest_in_range(
-    G: ImageGenerator, images: Tensor, *, starts: int = 3, iterations: int = 300, seed: int = 0
+    G: Generator, images: Tensor, *, starts: int = 3, iterations: int = 300, seed: int = 0
 ) -> tuple[Tensor, Tensor]:
     """Return the images of G closest to `images`, (N, 64, 64) in [0, 1], and min_z ‖G(z) - x‖² / 4096, shape (N,).
 
@@ -382,7 +383,7 @@ def closest_in_range(
     the PSNR that the prior allows.
     """
     target = images.flatten(1).expand(starts, -1, -1)
-    z = torch.randn(starts, len(images), G.widths[0], generator=torch.Generator().manual_seed(seed)).to(images.device)
+    z = draw_codes(G, (starts, len(images)), torch.Generator().manual_seed(seed)).to(images.device)
     best_z, best_error = z.clone(), torch.full(z.shape[:2], torch.inf, device=images.device)
     adam = torch.optim.Adam([z.requires_grad_()], lr=0.2)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(adam, iterations)
@@ -401,9 +402,7 @@ def closest_in_range(
     return G(best_z[start, torch.arange(len(images))]).reshape(images.shape), error
 
 
-def representation_error(
-    G: ImageGenerator, images: Tensor, *, starts: int = 3, iterations: int = 300, seed: int = 0
-) -> Tensor:
+def representation_error(G: Generator, images: Tensor, *, starts: int = 3, iterations: int = 300, seed: int = 0) -> Tensor:
     """Return the mean-squared distance of images (N, 64, 64) to the range of G, (N,), as `closest_in_range` finds it."""
     return closest_in_range(G, images, starts=starts, iterations=iterations, seed=seed)[1]
 

@@ -23,6 +23,7 @@ from demod.data import SIDE, invert, load_mnist, mnist_available, random_distort
 from demod.dcgan import load_generator
 from demod.descent import descend
 from demod.generators import Generator, Pullback, ReLUGenerator
+from demod.image_generator import draw_codes
 
 PIXELS = SIDE * SIDE
 DRAWN_STREAM = 1
@@ -52,7 +53,7 @@ PAPER_SETTING = Setting(step=1.0, momentum=0.9, iterations=500, reflect_every=1,
 NOTEBOOK_SETTING = Setting(
     step=1.0, momentum=0.9, iterations=500, reflect_every=100, balance=True, starts=1, simultaneous=True
 )
-RELU_SETTING = Setting(step=4.0, momentum=0.9, iterations=500, reflect_every=1, balance=True, starts=4)
+RELU_SETTING = Setting(step=6.0, momentum=0.9, iterations=500, reflect_every=1, balance=True, starts=2)
 BEST_SETTING = Setting(step=32.0, momentum=0.9, iterations=500, reflect_every=25, balance=False, starts=1)
 
 
@@ -103,7 +104,7 @@ def recover(
     mask : Tensor, optional
         Boolean, (64, 64), true where y was observed; the objective and the residual leave the other pixels out.
     seed : int
-        Of the starting codes, drawn on the CPU.
+        Of the starting codes, drawn on the CPU: around the centre of a prior that has one, as `descend` draws them for others.
 
     Raises
     ------
@@ -121,7 +122,9 @@ def recover(
     G1 = load_generator("digits-tuned", device=y.device) if signal_prior is None else signal_prior
     G2 = load_generator("distortions", device=y.device) if modulator_prior is None else modulator_prior
     started = time.perf_counter()
-    rows, first = y.reshape(-1, PIXELS), G1
+    rows, first, rng = y.reshape(-1, PIXELS), G1, torch.Generator().manual_seed(seed)
+    batch = (setting.starts, len(rows))
+    h, m = (draw_codes(G, batch, rng).to(y) if hasattr(G, "centre") else None for G in (G1, G2))
     if mask is not None:
         if mask.dtype != torch.bool or mask.shape != (SIDE, SIDE):
             raise ValueError(
@@ -133,6 +136,8 @@ def recover(
         first,
         G2,
         rows.expand(setting.starts, -1, -1),
+        h=h,
+        m=m,
         step_size=setting.step * 2 / PIXELS,
         momentum=setting.momentum,
         iterations=setting.iterations,
@@ -140,7 +145,7 @@ def recover(
         reflect_every=setting.reflect_every,
         balance=setting.balance,
         simultaneous=setting.simultaneous,
-        rng=torch.Generator().manual_seed(seed),
+        rng=rng,
     )
     kept = solution.objective[-1].argmin(0)
     column = torch.arange(len(kept), device=y.device)

@@ -22,6 +22,7 @@ from torch.nn.functional import conv2d, conv_transpose2d, fold
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from demod.data import SIDE
+from demod.generators import Generator
 
 
 class ImageGenerator:
@@ -88,6 +89,19 @@ class ImageGenerator:
     def to(self, device: torch.device | str | None = None, dtype: torch.dtype | None = None) -> "ImageGenerator":
         """Return this generator with its weights on `device` and in `dtype`; None leaves them as they are."""
         return ImageGenerator(deepcopy(self.network).to(device, dtype))
+
+
+def draw_codes(G: Generator, batch: tuple[int, ...], rng: torch.Generator) -> Tensor:
+    """Return random codes (*batch, n), float32, as the images that G was trained on have them.
+
+    They are N(0, I), or, for a prior with a `centre` c, N(c, (1 - ‖c‖²/n) I): of the same mean square.
+    """
+    n, centre = G.widths[0], getattr(G, "centre", None)
+    z = torch.randn(*batch, n, generator=rng)
+    if centre is None:
+        return z
+    c = centre.cpu()
+    return c + (1 - c.square().mean()).sqrt() * z
 
 
 class InstanceGenerator:

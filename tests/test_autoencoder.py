@@ -8,6 +8,7 @@ from demod import autoencoder, dcgan
 from demod.autoencoder import AutoencoderSettings, Autoencoding, image_prior, initial_weights, load_prior, ship, train
 from demod.data import FAMILIES, distortion_images, modulator_images, resize
 from demod.generators import ReLUGenerator
+from demod.image_generator import draw_codes
 
 SMALL = AutoencoderSettings((6, 30), steps=60, encoder=20, batch_size=16, noise=0.1)
 
@@ -21,14 +22,14 @@ def test_a_prior_resizes_what_the_network_makes_of_28_pixels(rng):
     weights = initial_weights(SMALL)
     z = torch.randn(5, 6, generator=rng)
     small = ReLUGenerator(weights[:1])(z) @ weights[1].T
-    # resize is linear and takes 8-bit units
-    expected = resize(255 * small.reshape(5, 28, 28)).flatten(1).relu()
-    found = image_prior(weights)(z)
+    pixels = small.reshape(5, 1, 28, 28)
+    expected = torch.nn.functional.interpolate(pixels, (64, 64), mode="bilinear", align_corners=False).flatten(1).relu()
+    found = image_prior(weights, torch.zeros(6))(z)
     torch.testing.assert_close(found / found.norm(), expected / expected.norm())
 
 
 def test_a_prior_is_homogeneous_and_of_the_theorems_class(rng):
-    G, z = image_prior(initial_weights(SMALL)), torch.randn(4, 6, generator=rng)
+    G, z = image_prior(initial_weights(SMALL), torch.zeros(6)), torch.randn(4, 6, generator=rng)
     assert isinstance(G, ReLUGenerator)
     assert G.widths == (6, 30, 4096)
     torch.testing.assert_close(G(7 * z), 7 * G(z))
@@ -86,7 +87,7 @@ def test_a_shipped_prior_is_that_of_the_run_in_half_precision(images, tmp_path, 
     assert 0 < card["representation_error"]["median"] <= card["representation_error"]["worst"]
     monkeypatch.setattr(dcgan, "WEIGHTS", tmp_path)
     z = torch.randn(4, 6, generator=rng)
-    exact = image_prior(list(run.decoder.weights))(z)
+    exact = image_prior(list(run.decoder.weights), run.centre())(z)
     torch.testing.assert_close(load_prior("bump")(z), exact, rtol=0, atol=5e-3 * exact.max().item())
 
 
@@ -132,12 +133,20 @@ def test_a_tuned_dcgan_is_shipped_as_one(images, tuning, tmp_path, monkeypatch, 
 # Shipped priors
 
 
+def test_codes_are_drawn_around_the_centre_with_mean_square_one(rng):
+    G = load_prior("digits")
+    z = draw_codes(G, (4000,), rng)
+    torch.testing.assert_close(z.mean(0), G.centre, rtol=0, atol=0.08)  # five standard errors
+    assert z.square().mean().item() == pytest.approx(1, abs=0.02)
+
+
 @pytest.mark.parametrize("name", ["digits", *FAMILIES])
 def test_random_codes_of_a_shipped_prior_decode_to_images(name, rng):
     G = load_prior(name)
-    images = G(torch.randn(100, G.widths[0], generator=rng))
+    images = G(draw_codes(G, (100,), rng))
     assert G.widths[-1] == 4096
     assert 0.3 < images.median() < 1.5
+    assert images.amax(1).median() < 2
 
 
 @pytest.mark.parametrize("family", FAMILIES[:4])

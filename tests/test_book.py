@@ -13,21 +13,25 @@ from rich.console import Console
 
 from demod.artifacts import load_arrays, read_json
 from demod.book import build as module
-from demod.book.gallery import drawings, figure_table
-from demod.book.html import check_html
+from demod.book.citation import citation
+from demod.book.gallery import drawings, figure_cards, paper_table, read_figures, short_commit
+from demod.book.html import check_html, drop_source_maps
 from demod.book.ingredients import PACKAGE, changed, chapter_ingredients, reached_modules
 from demod.book.layout import BuildError, Layout, only_build, recover_folder, replace_folder
 from demod.book.notebooks import check_run, check_source, read_notebook
 from demod.book.numbers import accept, compare, corrected, results_block
 from demod.book.progress import Terminal
-from demod.book.staging import add_banner, add_outputs, banner, insert, write_config
+from demod.book.provenance import banner, footer
+from demod.book.staging import add_banner, add_outputs, insert, write_config
 from demod.book.verdicts import (
     Recorded,
     accepted_verdicts,
     claim_links,
     compare_verdicts,
+    exceptions,
     plain,
     read_verdicts,
+    verdict_counts,
     verdict_tables,
 )
 from demod.claims import LEDGER, Verdict, judge
@@ -426,6 +430,44 @@ def test_the_box_says_what_the_full_profile_would_change():
     assert "would change" not in banner(record | {"profile": "full"}, 43.2)
 
 
+def test_a_page_ends_with_what_it_was_made_from_and_its_notebook(book):
+    page = (book / "_build/html/chapters/steady.html").read_text()
+    end = page[page.index("Download this chapter") :]
+    record, card = read_json(book / "_build/numbers/steady.json"), read_json(book / "_build/executed/steady.json")
+    shown = [record["commit"], "profile = quick, device = cpu, seed = 2019", "networks = 60", "made-up data"]
+    shown += [f"{name} {number}" for name, number in record["versions"].items()]
+    shown += [value[:16] for name, value in card["ingredients"].items() if name.startswith("demod.")]
+    assert [text for text in shown if text not in end] == []
+    assert 'href="../notebooks/steady.ipynb"' in end
+    assert read_json(book / "_build/html/notebooks/steady.ipynb") == read_json(book / "chapters/steady.ipynb")
+    assert read_json(book / "_build/html/_sources/chapters/steady.ipynb")["nbformat"] == 4
+
+
+@pytest.mark.parametrize("mnist", ["at hand", "absent"])
+def test_the_hashes_of_mnist_stand_at_the_end_of_a_page_exactly_if_it_was_read(mnist):
+    record = {"chapter": "x", "profile": "quick", "device": "CPU", "data": ["digits"], "choices": {}, "commit": None}
+    card = {"profile": "quick", "device": "cpu", "seed": 1, "seconds": 2.0, "ingredients": {"MNIST": mnist}}
+    end = footer(record | {"versions": {}, "weights": {"digits": "0123456789abcdef0"}}, card)
+    assert ("t10k-labels-idx1-ubyte" in end) is (mnist == "at hand")
+    assert "digits: `0123456789abcdef`" in end
+
+
+def test_the_citation_is_that_of_the_citation_file():
+    shown = citation(ROOT / "CITATION.cff")
+    assert "@inproceedings{hand2019," in shown
+    assert re.search(r"author += \{Hand, Paul and Joshi, Babhru\}", shown)
+    assert re.search(r"pages += \{11535--11545\}", shown)
+    assert "@software{demod," in shown
+
+
+def test_an_interactive_figure_takes_the_alternative_text_of_its_cell():
+    drawn = {"output_type": "display_data", "data": {"text/html": ['<div class="demod-interactive">', "plot</div>"]}}
+    page = {"cells": [code("a", mystnb={"image": {"alt": 'A "surface"'}})]}
+    add_outputs(page, {"cells": [code("a") | {"outputs": [drawn]}]})
+    shown = page["cells"][0]["outputs"][0]["data"]["text/html"]
+    assert shown == '<div class="demod-interactive" role="figure" aria-label="A &quot;surface&quot;">plot</div>'
+
+
 def test_the_box_stands_under_the_title():
     content = {"cells": [prose("(label)=\n# Title\n\nText."), code("1")]}
     add_banner(content, "BOX")
@@ -453,16 +495,37 @@ def test_the_address_of_the_repository_is_the_one_of_the_configuration_and_empty
 # The list of figures
 
 
-def test_a_figure_is_listed_with_its_place_in_the_paper_its_caption_and_its_code(book):
-    table = figure_table(book / "_build/figures", Layout(book).notebooks())
-    row = table.split("\n")[2]
-    assert "**Figure 1b of the paper.** The axes $\\|x\\|$." in row
+def test_a_figure_of_the_paper_is_listed_with_its_caption_code_cost_and_provenance(book):
+    figures = read_figures(book / "_build/figures", Layout(book).notebooks())
+    row = next(line for line in paper_table(figures, sources=False).split("\n") if line.startswith("| **"))
+    assert row.startswith("| **Figure 1b** | ")
+    assert "The axes $\\|x\\|$." in row
     assert 'alt="Empty axes"' in row
-    assert "[steady](steady.ipynb)" in row
-    assert "`demod.figures.style`" in row
-    assert all(f'href="../figures/steady/figure-1b.{ending}"' in row for ending in ("svg", "png", "npz", "json"))
-    assert row.rstrip(" |").endswith("quick")
-    assert len(table.split("\n")) == 3
+    assert '<a href="steady.html#fig-axes">steady</a>' in row
+    assert "<code>demod.figures.style</code>" in row
+    assert f" | {figures[0].card['seconds']:.1f} | " in row
+    assert 'href="../figures/steady/figure-1b.json"' in row
+    assert f"quick, CPU, seed 2019, {short_commit(figures[0].card['commit'])}" in row
+
+
+def test_every_figure_has_a_card_under_its_chapter_with_all_its_files(book):
+    cards = figure_cards(read_figures(book / "_build/figures", Layout(book).notebooks()), sources=True)
+    assert cards.startswith("### [The chapter steady](steady.ipynb)")
+    assert cards.count('<div class="demod-card">') == 1
+    assert all(f'href="../figures/steady/figure-1b.{ending}"' in cards for ending in ("svg", "png", "npz", "json"))
+    assert '<a href="../_modules/demod/figures/style.html">' in cards
+
+
+@pytest.mark.parametrize(
+    ("commit", "shown"),
+    [
+        (None, "an installed copy"),
+        ("0123456789abcdef", "commit 0123456"),
+        ("0123456789-dirty", "commit 0123456 with changes"),
+    ],
+)
+def test_a_commit_is_named_by_seven_digits_and_says_if_files_differed(commit, shown):
+    assert short_commit(commit) == shown
 
 
 def test_the_code_of_a_figure_is_the_module_whose_function_its_cell_calls():
@@ -470,12 +533,14 @@ def test_the_code_of_a_figure_is_the_module_whose_function_its_cell_calls():
         "x",
         code("from demod.figures.landscape import plot_surface\nfrom demod.figures.images import plot_rows as rows"),
         code('chapter.figure(rows(a), "second")\nchapter.figure(plot_surface(b), "third")'),
+        code('from demod.figures import geometry as figures\nchapter.figure(figures.plot_radii(a), "of-a-module")'),
         code('chapter.figure(plot_surface(a), "first")'),
         code('chapter.figure(fig, "made-elsewhere")'),
     )
     found = {name: drawing.modules for name, drawing in drawings(content).items()}
-    both = ("demod.figures.images", "demod.figures.landscape")
-    assert found == {"second": both, "third": both, "first": both[1:], "made-elsewhere": both}
+    both, geometry = ("demod.figures.images", "demod.figures.landscape"), ("demod.figures.geometry",)
+    called = {"second": both, "third": both, "of-a-module": geometry, "first": both[1:]}
+    assert found == called | {"made-elsewhere": geometry + both}
 
 
 # HTML
@@ -487,6 +552,7 @@ def test_the_code_of_a_figure_is_the_module_whose_function_its_cell_calls():
         ('<img src="a.png">', "has no alternative text"),
         ('<img src="a.png" alt=" ">', "has no alternative text"),
         ('<img src="b.png" alt="b">', "b.png leads to no file"),
+        ('<div class="demod-interactive">surface</div>', "interactive figure has no alternative text"),
         ('<script src="https://cdn.example/x.js"></script>', "loaded from another host"),
         ('<link rel="stylesheet" href="//cdn.example/x.css">', "loaded from another host"),
         ('<a href="other.html">x</a>', "other.html leads to no file"),
@@ -512,6 +578,20 @@ def test_a_sound_page_has_no_defect(tmp_path):
     links = '<a href="https://doi.org/x">x</a> <a href="#here">x</a> <a href="index.html#here">x</a>'
     (tmp_path / "index.html").write_text(f'<h1 id="here">x</h1><img src="a.png" alt="a">{links}')
     assert check_html(tmp_path) == []
+
+
+def test_a_book_that_is_too_large_is_refused(tmp_path):
+    (tmp_path / "large").write_bytes(bytes(2_000_001))
+    assert check_html(tmp_path, largest=1e6) == ["the book has 2 MB, at most 1 are allowed; make figures smaller."]
+    assert check_html(tmp_path, largest=3e6) == []
+
+
+def test_source_maps_are_dropped_and_nothing_else(tmp_path):
+    (tmp_path / "_static/scripts").mkdir(parents=True)
+    for name in ("theme.js", "theme.js.map"):
+        (tmp_path / "_static/scripts" / name).touch()
+    drop_source_maps(tmp_path)
+    assert [path.name for path in (tmp_path / "_static/scripts").iterdir()] == ["theme.js"]
 
 
 # Numbers
@@ -660,10 +740,36 @@ def test_the_tables_hold_every_claim_with_its_criteria_and_count_the_verdicts(re
 
 
 def test_a_mark_in_the_prose_becomes_a_link_with_the_verdict(recorded):
-    prose = insert(claim_links(recorded, PAGES), "See <!-- claim F3 --> and <!-- claim F1 -->.")
+    prose = insert(claim_links(recorded, PAGES), "See <!-- claim F3 --> and <!-- claim F1 -->.", "page")
     assert re.sub(r"<span[^>]*>|</span>", "", prose) == (
         'See claim <a href="landscape.html#claim-f3">F3</a> (falsified) and claim F1 (not tested).'
     )
+
+
+@pytest.mark.parametrize("mark", ["<!-- claim F33 -->", "<!-- landscape.rho_3 -->", "<!--figures-->"])
+def test_a_mark_that_stands_for_nothing_fails_the_build(mark):
+    with pytest.raises(BuildError, match=rf"page: {mark} stands for nothing"):
+        insert({"<!-- figures -->": "table", "<!-- landscape.rho_2 -->": "0.318"}, f"It is {mark}.", "page")
+
+
+def test_a_number_of_one_chapter_can_be_quoted_on_another_page(book):
+    root = shutil.copytree(book, book.with_name("quoted"))
+    (root / "chapters/intro.md").write_text("# The book\n\nIt is <!-- steady.answer -->.\n")
+    run(root)
+    assert "It is 42." in (root / "_build/html/chapters/intro.html").read_text()
+
+
+def test_the_counts_name_every_verdict_that_occurs_and_no_other(recorded):
+    counts = re.findall(r"<b>(\d+)</b> ([a-z ]+)<", verdict_counts(recorded))
+    assert counts == [("1", "reproduced"), ("1", "falsified"), (str(len(LEDGER) - 2), "not tested")]
+
+
+def test_the_exceptions_are_the_claims_found_false_or_empty_with_their_place(recorded):
+    lines = exceptions(recorded, PAGES).split("\n")
+    assert len(lines) == 1
+    assert lines[0].startswith('- **<a href="landscape.html#claim-f3">F3</a>** ')
+    assert LEDGER["F3"].statement in lines[0]
+    assert exceptions({"L6": recorded["L6"]}, PAGES).startswith("Nothing")
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ from urllib.parse import unquote, urlsplit
 from demod.book.notebooks import TRACEBACK
 
 LOADED = {"script": "src", "link": "href", "img": "src", "source": "src", "iframe": "src", "video": "src", "audio": "src"}
+LARGEST = 60e6  # bytes of the whole book: it is carried about, and opened without a network
 CSS_URL = re.compile(r"""(?:url\(|@import)\s*["']?(?:https?:)?//[^"')]+""")
 
 
@@ -36,6 +37,8 @@ class Page(HTMLParser):
         self.targets |= {values[name] for name in ("id", "name") if name in values}
         if tag == "img" and not values.get("alt", "").strip():
             self.problems.append(f"the image {values.get('src', '')} has no alternative text")
+        if "demod-interactive" in values.get("class", "").split() and not values.get("aria-label", "").strip():
+            self.problems.append("an interactive figure has no alternative text: give its cell one under mystnb.image.alt")
         if tag == "a" and "href" in values and not _elsewhere(values["href"]):
             self.links.append(values["href"])
         if (address := values.get(LOADED.get(tag, ""))) and not address.startswith("data:"):
@@ -55,8 +58,19 @@ def _elsewhere(address: str) -> bool:
     return bool(parts.scheme or parts.netloc)
 
 
-def check_html(folder: Path) -> list[str]:
-    """Return what is wrong with the book in `folder`, one line a defect."""
+def drop_source_maps(folder: Path) -> None:
+    """Remove the source maps of the theme's scripts and styles, megabytes that only its authors use."""
+    for path in (folder / "_static").rglob("*.map"):
+        path.unlink()
+
+
+def book_size(folder: Path) -> int:
+    """Return the bytes of all files of the book in `folder`."""
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+
+
+def check_html(folder: Path, *, largest: float = LARGEST) -> list[str]:
+    """Return what is wrong with the book in `folder`, one line a defect; it may have `largest` bytes."""
     written = [
         path for path in sorted(folder.rglob("*.html")) if "_static" not in path.parts
     ]  # there lie the theme's templates
@@ -65,6 +79,8 @@ def check_html(folder: Path) -> list[str]:
     for sheet in sorted(folder.rglob("*.css")):
         found = CSS_URL.findall(sheet.read_text(encoding="utf-8"))
         problems += [f"{sheet.relative_to(folder)}: {address} is loaded from another host" for address in found]
+    if (size := book_size(folder)) > largest:
+        problems.append(f"the book has {size / 1e6:.0f} MB, at most {largest / 1e6:.0f} are allowed; make figures smaller.")
     return problems
 
 

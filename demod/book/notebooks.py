@@ -56,6 +56,12 @@ def tags(cell: Cell) -> list[str]:
     return cell.get("metadata", {}).get("tags", [])
 
 
+def title(notebook: Notebook) -> str:
+    """Return the title of a notebook, the first line of its Markdown that begins with "# "; empty if there is none."""
+    prose = "\n".join(text(cell) for cell in notebook["cells"] if cell["cell_type"] == "markdown")
+    return next((line.removeprefix("# ").strip() for line in prose.split("\n") if line.startswith("# ")), "")
+
+
 def python_code(notebook: Notebook) -> str:
     """Return all code of a notebook as one Python program, magics and shell escapes spelled out as calls."""
     return "\n".join(TransformerManager().transform_cell(text(cell)) for _, cell in code_cells(notebook))

@@ -26,6 +26,7 @@ COLOURS = {
     Verdict.MEASURED: "cyan",
     Verdict.NOT_TESTED: "dim",
 }
+EXCEPTIONS = (Verdict.FALSIFIED, Verdict.VACUOUS)
 WORDS = {"rho": "ρ", "epsilon": "ε", "ell": "ℓ", "alpha": "α", "theta": "θ", "pi": "π", "kappa": "κ", "chi": "χ"}
 WORDS |= {"gamma": "γ", "sigma": "σ", "Omega": "Ω", "nabla": "∇", "sqrt": "√", "odot": "⊙", "cup": "∪", "ldots": "…"}
 WORDS |= {"ge": "≥", "le": "≤", "cos": "cos ", "log": "log", ",": " ", "{": "{", "}": "}"}
@@ -91,13 +92,40 @@ def verdict_tables(recorded: Mapping[str, Recorded], pages: Mapping[str, Path]) 
 
     The links are those of a page that lies beside the chapters.
     """
-    verdicts = [recorded[name].verdict if name in recorded else Verdict.NOT_TESTED for name in LEDGER]
-    counts = ", ".join(f"**{verdicts.count(verdict)} {verdict}**" for verdict in Verdict)
+    counts = ", ".join(f"**{count} {verdict}**" for verdict, count in _counts(recorded).items())
     parts = [f"Of {len(LEDGER)} claims: {counts}."]
     for letter, title in GROUPS.items():
         rows = [_row(claim, recorded.get(claim.id), pages) for claim in LEDGER.values() if claim.id.startswith(letter)]
         parts += [f"## {title}", "\n".join(['<div class="demod-verdicts">', "", HEAD, *rows, "", "</div>"])]
     return "\n\n".join(parts)
+
+
+def verdict_counts(recorded: Mapping[str, Recorded]) -> str:
+    """Return a row with the number of each verdict that occurs, linked to the page of the verdicts, in HTML."""
+    shown = [
+        f'<li class="demod-count demod-{_css(verdict)}"><a href="verdicts.html"><b>{count}</b> {verdict}</a></li>'
+        for verdict, count in _counts(recorded).items() if count
+    ]  # fmt: skip
+    return "\n".join([f'<ul class="demod-counts" aria-label="Verdicts on {len(LEDGER)} claims">', *shown, "</ul>"])
+
+
+def exceptions(recorded: Mapping[str, Recorded], pages: Mapping[str, Path]) -> str:
+    """Return the list of the claims that were found false or empty, in MyST, each with its place in the book."""
+    named = [claim for claim in LEDGER.values() if claim.id in recorded and recorded[claim.id].verdict in EXCEPTIONS]
+    lines = []
+    for claim in named:
+        link, verdict = _shown(claim, recorded[claim.id], pages)
+        lines.append(f"- **{link}** {verdict}: {claim.statement}")
+    return "\n".join(lines) or "Nothing: every claim with a bound met it."
+
+
+def _counts(recorded: Mapping[str, Recorded]) -> dict[Verdict, int]:
+    verdicts = [recorded[name].verdict if name in recorded else Verdict.NOT_TESTED for name in LEDGER]
+    return {verdict: verdicts.count(verdict) for verdict in Verdict}
+
+
+def _css(verdict: Verdict) -> str:
+    return verdict.replace(" ", "-")
 
 
 def claim_links(recorded: Mapping[str, Recorded], pages: Mapping[str, Path]) -> dict[str, str]:
@@ -116,7 +144,7 @@ def _shown(claim: Claim, record: Recorded | None, pages: Mapping[str, Path]) -> 
     """Return the id of a claim, linked to where it is judged, and its verdict, both in HTML."""
     verdict = record.verdict if record else Verdict.NOT_TESTED
     name = f'<a href="{pages[record.chapter].stem}.html#{claim.anchor}">{claim.id}</a>' if record else claim.id
-    return name, f'<span class="demod-verdict demod-{verdict.replace(" ", "-")}">{verdict}</span>'
+    return name, f'<span class="demod-verdict demod-{_css(verdict)}">{verdict}</span>'
 
 
 def _lines(claim: Claim, record: Recorded | None, *, bold: str = "") -> list[str]:

@@ -1,11 +1,14 @@
 """Figures of the chapter on sample complexity: success against measurements, codes, expansion and depth."""
 
+from typing import Any
+
 import numpy as np
 from matplotlib.figure import Figure
 
 from demod.figures.style import BLACK, BLUE, GREEN, GREY, ORANGE, PURPLE, VERMILION, canvas
 
 SIZES = (BLUE, ORANGE, GREEN, VERMILION, PURPLE)
+EXPONENTS = np.linspace(0, 2, 21)
 
 
 def plot_success(ratios: dict[int, np.ndarray], success: dict[int, np.ndarray], bands: dict[int, np.ndarray]) -> Figure:
@@ -54,4 +57,41 @@ def plot_expansion(expansion: np.ndarray, success: dict[str, np.ndarray], bands:
     ax.set_xticks(expansion, [f"{value:g}" for value in expansion])
     ax.minorticks_off()
     ax.legend(frameon=False, fontsize=9)
+    return fig
+
+
+def interactive_collapse(ratios: dict[int, np.ndarray], success: dict[int, np.ndarray], bands: dict[int, np.ndarray]) -> Any:
+    """Return the curves of `plot_success` in plotly, with a slider for the exponent a of the law ℓ ∝ n^a.
+
+    The curve of n is drawn over ℓ/(2 n̄^{1-a} n^a), n̄ the geometric mean of all n: at a = 1 over ℓ/(n + p). Where the law
+    holds the curves lie on each other.
+    """
+    from plotly import graph_objects as go
+
+    relative = np.array(list(ratios)) / np.exp(np.log(list(ratios)).mean())
+    moved = [[x * k ** (1 - a) for x, k in zip(ratios.values(), relative, strict=True)] for a in EXPONENTS]
+    first = int(np.argmin(abs(EXPONENTS - 2)))
+    fig = go.Figure()
+    for (n, share), x, colour in zip(success.items(), moved[first], SIZES, strict=False):
+        bars = {"array": bands[n][1] - share, "arrayminus": share - bands[n][0], "thickness": 1, "width": 3}
+        text = [
+            f"n = p = {n}, ℓ = {round(2 * n * ratio)}: {value:.0%}" for ratio, value in zip(ratios[n], share, strict=True)
+        ]
+        line = {"color": colour, "width": 2}
+        fig.add_scatter(x=x, y=share, error_y=bars, text=text, hoverinfo="text", line=line, name=f"n = p = {n}")
+    steps = [
+        {"method": "restyle", "label": f"{a:.1f}", "args": [{"x": [x.round(3).tolist() for x in xs]}]}
+        for a, xs in zip(EXPONENTS, moved, strict=True)
+    ]
+    everywhere = np.log10(np.concatenate([x for xs in moved for x in xs]))
+    edges = [everywhere.min() - 0.05, everywhere.max() + 0.05]
+    ticks = [1, 2, 3, 5, 10, 20, 30, 50, 100]
+    fig.update_layout(
+        template="plotly_white",
+        xaxis={"type": "log", "range": edges, "title": "ℓ / (2 n̄<sup>1−a</sup> n<sup>a</sup>)", "tickvals": ticks},
+        yaxis={"title": "share recovered", "range": (-0.03, 1.03)},
+        sliders=[{"steps": steps, "active": first, "currentvalue": {"prefix": "ℓ ∝ nᵃ, a = "}, "pad": {"t": 50}}],
+        margin={"l": 60, "r": 10, "t": 10, "b": 50},
+        legend={"x": 0.02, "y": 0.98},
+    )
     return fig

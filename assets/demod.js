@@ -1,0 +1,55 @@
+// Interactive figures without a mouse: plotly's sliders give way to the browser's own, surfaces turn with the arrow keys.
+
+const TURN = Math.PI / 18;
+
+function replaceSlider(figure, plot, slider) {
+  const prefix = slider.currentvalue?.prefix ?? "";
+  const label = document.createElement("label");
+  const shown = document.createElement("output");
+  const input = Object.assign(document.createElement("input"), { type: "range", min: 0, max: slider.steps.length - 1 });
+  input.value = slider.active ?? 0;
+  const show = () => {
+    const step = slider.steps[input.value];
+    shown.value = prefix + step.label;
+    input.setAttribute("aria-valuetext", shown.value);
+    return step;
+  };
+  input.addEventListener("input", () => {
+    const { method, args } = show();
+    Plotly[method](plot, ...structuredClone(args));
+  });
+  show();
+  label.append(shown, input);
+  figure.append(label);
+  Plotly.relayout(plot, { "sliders[0].visible": false });
+}
+
+function turnByKeys(figure, plot) {
+  const turns = { ArrowLeft: [-TURN, 0], ArrowRight: [TURN, 0], ArrowUp: [0, TURN], ArrowDown: [0, -TURN] };
+  plot.tabIndex = 0;
+  plot.setAttribute("role", "group");
+  plot.setAttribute("aria-label", "Surface: the arrow keys turn it");
+  plot.addEventListener("keydown", (event) => {
+    if (!(event.key in turns)) return;
+    event.preventDefault();
+    const { x, y, z } = plot.layout.scene.camera.eye;
+    const [around, up] = turns[event.key];
+    const radius = Math.hypot(x, y, z);
+    const azimuth = Math.atan2(y, x) + around;
+    const height = Math.min(1.5, Math.max(-1.5, Math.asin(z / radius) + up));
+    const flat = radius * Math.cos(height);
+    const eye = { x: flat * Math.cos(azimuth), y: flat * Math.sin(azimuth), z: radius * Math.sin(height) };
+    Plotly.relayout(plot, { "scene.camera.eye": eye });
+  });
+  const hint = document.createElement("p");
+  hint.textContent = "Drag to turn, or press the arrow keys when it has the focus.";
+  figure.append(hint);
+}
+
+document.addEventListener("DOMContentLoaded", () => {
+  for (const figure of document.querySelectorAll(".demod-interactive")) {
+    const plot = figure.querySelector(".plotly-graph-div");
+    if (plot.layout.scene) turnByKeys(figure, plot);
+    if (plot.layout.sliders) replaceSlider(figure, plot, plot.layout.sliders[0]);
+  }
+});
