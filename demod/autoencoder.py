@@ -23,6 +23,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import torch
@@ -112,7 +113,7 @@ class ReLUDecoder(nn.Module):
 
     def forward(self, z: Tensor) -> Tensor:
         """Return the images in 28 × 28 pixels."""
-        z = _gain(self.weights) * z
+        z = _gain(list(self.weights)) * z
         for W in self.weights[:-1]:
             z = (z @ W.T).relu()
         return z @ self.weights[-1].T
@@ -123,7 +124,8 @@ class DCGANDecoder(nn.Module):
 
     def __init__(self, settings: AutoencoderSettings) -> None:
         super().__init__()
-        self.network = shipped_network(settings.dcgan).eval().to(memory_format=torch.channels_last)
+        network = shipped_network(str(settings.dcgan)).eval()
+        self.network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload] # torch's stubs lack memory_format
 
     def forward(self, z: Tensor) -> Tensor:
         """Return the images in [0, 1]."""
@@ -171,8 +173,8 @@ def _dense_encoder(n: int, width: int) -> nn.Sequential:
 def _convolutional_encoder(n: int, width: int) -> nn.Sequential:
     """Return DCGAN's discriminator with n outputs instead of one, (B, 4096) -> (B, n)."""
     layers = list(discriminator_network(width))
-    layers[-1] = nn.Conv2d(layers[-1].in_channels, n, 4, 1, 0)
-    network = nn.Sequential(*layers).to(memory_format=torch.channels_last)
+    layers[-1] = nn.Conv2d(cast(nn.Conv2d, layers[-1]).in_channels, n, 4, 1, 0)
+    network = nn.Sequential(*layers).to(memory_format=torch.channels_last)  # type: ignore[call-overload] # torch's stubs lack memory_format
     return nn.Sequential(nn.Unflatten(1, (1, 64, 64)), *network, nn.Flatten())
 
 
@@ -327,7 +329,10 @@ def ship(name: str, run: Autoencoding, held_out: Tensor, *, folder: Path = WEIGH
     """
     if run.step < run.settings.steps:
         raise ValueError(f"{name} stands at step {run.step} of {run.settings.steps}; let the training end first.")
-    state = run.decoder.network.state_dict() if run.settings.dcgan else run.decoder.state_dict() | {"centre": run.centre()}
+    if isinstance(run.decoder, DCGANDecoder):
+        state = run.decoder.network.state_dict()
+    else:
+        state = run.decoder.state_dict() | {"centre": run.centre()}
     tensors = {key: value.half() if value.is_floating_point() else value for key, value in state.items()}
     path, prior = folder / f"{name}.safetensors", _rounded(run, tensors)
     save_tensors(path, tensors, {"name": name})
@@ -366,7 +371,7 @@ def nearest_training_image(G: Generator, images: Tensor, *, samples: int = 64) -
     return (align(closest, drawn) - drawn).square().sum((-2, -1)) / drawn.square().sum((-2, -1))
 
 
-def _rounded(run: Autoencoding, tensors: dict[str, Tensor]) -> Generator:
+def _rounded(run: Autoencoding, tensors: dict[str, Tensor]) -> ReLUGenerator | ImageGenerator:
     """Return the prior with the rounded weights, as it will be loaded."""
     if run.settings.dcgan is None:
         *weights, centre = (tensor.float() for tensor in tensors.values())

@@ -16,7 +16,7 @@ import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import matplotlib
 import numpy as np
@@ -222,10 +222,9 @@ def _to_number(name: str, value: Any) -> float:
 
 
 def _to_measured(name: str, value: Any) -> Measured:
-    """Return a number, or a pair of a number and its standard error."""
+    """Return a number, or a tuple of one with its standard error or the ends of its interval."""
     if isinstance(value, tuple):
-        number, error = value
-        return _to_number(name, number), _to_number(name, error)
+        return cast(Measured, tuple(_to_number(name, part) for part in value))
     return _to_number(name, value)
 
 

@@ -171,7 +171,7 @@ def _verdict(claim: Claim, bounded: list[bool]) -> Verdict:
 
 def _result(claim: Claim, criterion: Criterion, measured: Measured) -> Result:
     value, *spread = measured if isinstance(measured, tuple) else (measured,)
-    error, interval = spread[0] if len(spread) == 1 else None, tuple(spread) if len(spread) == 2 else None
+    error, interval = spread[0] if len(spread) == 1 else None, (spread[0], spread[1]) if len(spread) == 2 else None
     inside = interval is None or interval[0] <= value <= interval[1]
     if not all(isfinite(number) for number in (value, *spread)) or not inside or (error is not None and error < 0):
         raise ValueError(

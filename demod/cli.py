@@ -304,7 +304,7 @@ def recover(
     from demod.demodulation import BEST_SETTING
     from demod.photo import PictureError, recover_picture
 
-    given = {"iterations": iterations, "starts": starts}
+    given: dict[str, Any] = {"iterations": iterations, "starts": starts}
     setting = replace(BEST_SETTING, **{name: value for name, value in given.items() if value is not None})
     folder = output or Path(f"{image.stem}-recovered")
     try:

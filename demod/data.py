@@ -156,7 +156,7 @@ def mnist_available() -> bool:
     return True
 
 
-def distortion(c: np.ndarray, sigma: np.ndarray) -> np.ndarray:
+def distortion(c: np.ndarray | float, sigma: np.ndarray | float) -> np.ndarray:
     """Return g(x, y) for each (c, σ) as 8-bit images, uint8 (*N, 28, 28); c and σ (broadcast to (*N,)) are dimensionless."""
     c, sigma = np.broadcast_arrays(np.asarray(c, float), np.asarray(sigma, float))
     if not (np.isfinite(c).all() and (sigma > 0).all()):
@@ -230,11 +230,8 @@ def modulator_images(family: str, count: int, seed: int) -> np.ndarray:
 def resize(images: np.ndarray | Tensor) -> Tensor:
     """Return 8-bit images (*N, height, width) as float32 (*N, 64, 64) in [0, 1]: bilinear, half-pixel centres."""
     pixels = torch.as_tensor(np.array(images) if isinstance(images, np.ndarray) else images)
-    if pixels.dtype != torch.uint8 or pixels.ndim < 2:
-        raise ValueError(
-            f"images is {pixels.dtype} of shape {tuple(pixels.shape)}, but 8-bit images (*N, height, width) are required; "
-            "scale floats to 0 … 255 and round them to uint8."
-        )
+    if pixels.ndim < 2:
+        raise ValueError(f"images has shape {tuple(pixels.shape)}, but (*N, height, width) is required; reshape it.")
     batch = pixels.reshape(-1, 1, *pixels.shape[-2:]).float() / 255
     return interpolate(batch, (SIDE, SIDE), mode="bilinear", align_corners=False).reshape(*pixels.shape[:-2], SIDE, SIDE)
 

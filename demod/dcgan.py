@@ -16,6 +16,7 @@ import time
 from copy import deepcopy
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -154,12 +155,13 @@ class Training:
             torch.manual_seed(settings.seed)
             G, D = generator_network(settings.latent, settings.base_width), discriminator_network(settings.base_width)
             G.apply(_initialise), D.apply(_initialise)
-        self.G, self.D = (network.to(self.device, memory_format=torch.channels_last) for network in (G, D))
+        self.G = G.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload] # torch's stubs lack memory_format
+        self.D = D.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload] # torch's stubs lack memory_format
         self.average = deepcopy(self.G).requires_grad_(False)
         if compiled:
             self.G.compile(), self.D.compile()
         self.parallel_G, self.both_sides = parallel(self.G), parallel(_BothSides(self.D))
-        adam = {"lr": settings.lr, "betas": (settings.beta1, 0.999), "fused": self.device.type == "cuda"}
+        adam: dict[str, Any] = {"lr": settings.lr, "betas": (settings.beta1, 0.999), "fused": self.device.type == "cuda"}
         self.adam_G, self.adam_D = (
             torch.optim.Adam(self.G.parameters(), **adam),
             torch.optim.Adam(self.D.parameters(), **adam),

@@ -14,6 +14,7 @@ Nothing is kept for the weights' sake, and one layer's outputs are all that its 
 
 from collections.abc import Callable
 from copy import deepcopy
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -42,8 +43,9 @@ class ImageGenerator:
                 f"network has the layers {', '.join(kind.__name__ for kind in kinds)}, but transposed convolutions with "
                 "ReLUs between them and a Tanh at the end are required; build it as `demod.dcgan.generator_network` does."
             )
-        self.first, *self.inner, self.last = self.network[::2]
-        self.widths = (self.first.in_channels, SIDE * SIDE)
+        convolutions = cast(list[nn.ConvTranspose2d], list(self.network)[::2])
+        self.first, self.inner, self.last = convolutions[0], convolutions[1:-1], convolutions[-1]
+        self.widths: tuple[int, ...] = (self.first.in_channels, SIDE * SIDE)
         self.into = self.first.weight.permute(0, 2, 3, 1).flatten(1)  # (latent, height · width · channels)
         self.into_bias = self.first.bias.repeat(self.into.shape[1] // len(self.first.bias))
         self.out_of = self.last.weight.flatten(1)  # (channels, height · width) of the kernel
@@ -113,8 +115,9 @@ class InstanceGenerator:
 
     def __init__(self, network: nn.Sequential) -> None:
         layers = [_by_instance(layer) if isinstance(layer, nn.BatchNorm2d) else layer for layer in deepcopy(network)]
-        self.network = nn.Sequential(*layers).requires_grad_(False).to(memory_format=torch.channels_last)
-        self.widths = (network[0].in_channels, SIDE * SIDE)
+        frozen = nn.Sequential(*layers).requires_grad_(False)
+        self.network = frozen.to(memory_format=torch.channels_last)  # type: ignore[call-overload] # torch's stubs lack memory_format
+        self.widths: tuple[int, ...] = (cast(nn.ConvTranspose2d, network[0]).in_channels, SIDE * SIDE)
 
     def __call__(self, z: Tensor) -> Tensor:
         """Return G(z), shape (*B, 4096), in [0, 1]."""
@@ -144,7 +147,8 @@ def _fold_batch_norm(network: nn.Sequential) -> nn.Sequential:
     layers: list[nn.Module] = []
     for layer in deepcopy(network).eval().requires_grad_(False):
         if isinstance(layer, nn.BatchNorm2d):
-            layers[-1] = fuse_conv_bn_eval(layers[-1], layer, transpose=True)
+            layers[-1] = fuse_conv_bn_eval(cast(nn.ConvTranspose2d, layers[-1]), layer, transpose=True)
         else:
             layers.append(layer)
-    return nn.Sequential(*layers).requires_grad_(False).to(memory_format=torch.channels_last)
+    frozen = nn.Sequential(*layers).requires_grad_(False)
+    return frozen.to(memory_format=torch.channels_last)  # type: ignore[call-overload] # torch's stubs lack memory_format

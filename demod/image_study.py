@@ -23,7 +23,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -32,7 +32,7 @@ from torch import Tensor
 
 from demod.artifacts import load_arrays, save_arrays
 from demod.autoencoder import SETTINGS as AUTOENCODERS
-from demod.autoencoder import image_prior, load_prior, train, training_images
+from demod.autoencoder import ReLUDecoder, image_prior, load_prior, train, training_images
 from demod.baselines import bias_field, csgm, homomorphic, log_quadratic, log_subspace, nulls, pca_als
 from demod.baselines.subspaces import Subspace, principal_subspace
 from demod.data import CENTRES, FAMILIES, SIDE, distortion, invert, load_mnist, mnist_available, modulator_images, resize
@@ -47,8 +47,11 @@ from demod.demodulation import (
     recover,
     score,
 )
-from demod.generators import Generator
+from demod.generators import ReLUGenerator
+from demod.image_generator import ImageGenerator, InstanceGenerator
 from demod.sweeps import Cell, Result, sweep
+
+Prior = ImageGenerator | InstanceGenerator | ReLUGenerator
 
 METHODS = (
     *("algorithm_1", "untuned", "relu", "paper", "notebook", "oracle"),
@@ -179,7 +182,7 @@ def solve(
     modulator: Tensor,
     rng: torch.Generator,
     again: int = 0,
-    **changes: int,
+    **changes: Any,
 ) -> tuple[Tensor, Tensor]:
     """Return what `method` finds for y (B, 64, 64): signal and modulator. Only the oracle looks at the true modulator.
 
@@ -201,20 +204,20 @@ def solve(
 def _with_dcgan(setting: Setting, name: str) -> Callable:
     """Return the descent with the DCGAN `name` for the digit, and for modulators other than bumps a ReLU network."""
 
-    def descent(family: str, again: int) -> tuple[Setting, tuple[Generator, Generator]]:
+    def descent(family: str, again: int) -> tuple[Setting, tuple[Prior, Prior]]:
         return setting, (load_generator(name), load_generator("distortions") if family == "bump" else load_prior(family))
 
     return descent
 
 
-def _small_prior(name: str, seed: int) -> Generator:
+def _small_prior(name: str, seed: int) -> ReLUGenerator:
     settings = replace(AUTOENCODERS[f"relu-{name}"], steps=SMALL_STEPS, seed=seed)
     settings = replace(settings, widths=(settings.widths[0], SMALL_WIDTH))
     run = train(training_images(name), settings, progress=False)
-    return image_prior([W.detach() for W in run.decoder.weights], run.centre())
+    return image_prior([W.detach() for W in cast(ReLUDecoder, run.decoder).weights], run.centre())
 
 
-DESCENTS: dict[str, Callable[[str, int], tuple[Setting, tuple[Generator, Generator]]]] = {
+DESCENTS: dict[str, Callable[[str, int], tuple[Setting, tuple[Prior, Prior]]]] = {
     "algorithm_1": _with_dcgan(BEST_SETTING, "digits-tuned"),
     "untuned": _with_dcgan(BEST_SETTING, "digits"),
     "paper": _with_dcgan(PAPER_SETTING, "digits"),
@@ -233,7 +236,7 @@ def _oracle(y: Tensor, modulator: Tensor, mask: Tensor | None, rng: torch.Genera
     observed = 1.0 if mask is None else mask.to(y)
     known = (modulator.to(y) * observed).flatten(1)
     found = csgm.solve(G1, known, (y * observed).flatten(1), restarts=BEST_SETTING.starts, rng=rng)
-    return G1(found.h).reshape(y.shape)
+    return G1(cast(Tensor, found.h)).reshape(y.shape)  # csgm always returns its code
 
 
 def _classical(method: str, family: str) -> Callable:
@@ -307,7 +310,7 @@ def study_cells(blocks: int) -> list[Cell]:
     cells += [{"method": "algorithm_1", **five, "starts": 1, "again": k} for k in range(20)]
     cells += [{"method": "seeds", "family": "bump", **few, "again": k} for k in range(1, 4)]
     cells += [{"method": "paper", **five, "iterations": iterations} for iterations in (500, 5000)]
-    out = [{"family": "bump", "glyphs": True}, {"family": "wide"}]
+    out: list[dict[str, Any]] = [{"family": "bump", "glyphs": True}, {"family": "wide"}]
     return cells + [{"method": "algorithm_1", **few, **condition} for condition in out]
 
 

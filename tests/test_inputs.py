@@ -162,7 +162,7 @@ WRONG = {
     "HTML for an IDX file": (lambda: read_idx(b"<html>"), r"content starts with b'<html>', .*starts with"),
     "a bump without width": (lambda: distortion(np.zeros(1), np.zeros(1)), r"sigma .*not positive; see"),
     "a negative number of bumps": (lambda: random_distortions(-1, 0), r"count is -1, .*at least 0"),
-    "floats to be resized": (lambda: resize(np.ones((28, 28))), r"images is torch\.float64 .*round them to uint8"),
+    "a vector to be resized": (lambda: resize(np.zeros(28, np.uint8)), r"images has shape \(28,\), .*reshape"),
     "floats to be inverted": (lambda: invert(np.ones((28, 28))), r"images is float64, .*1 - images"),
     "an image of another size": (lambda: recover(IMAGE[:28, :28]), r"y has shape \(28, 28\), .*resize"),
     "an image out of range": (lambda: recover(4 * IMAGE), r"y is torch\.float32 in \[2, 2\], .*divide by the peak"),

@@ -38,7 +38,8 @@ def solve(y: Tensor, *, noise: float = 0.0, mask: Tensor | None = None, degree: 
     ValueError
         If y, mask, noise or degree are not as required.
     """
-    return log_subspace.solve(polynomials(*y.shape[-2:], degree), y, noise=noise, mask=mask, iterations=iterations)
+    height, width = y.shape[-2:]
+    return log_subspace.solve(polynomials(height, width, degree), y, noise=noise, mask=mask, iterations=iterations)
 
 
 def polynomials(height: int, width: int, degree: int = 2) -> Subspace:

@@ -29,7 +29,7 @@ def figures_path(root: Path, stamp: Mapping[str, Any]) -> Path:
 
 def read_figures(folder: Path, chapters: Iterable[str]) -> dict[str, np.ndarray]:
     """Return the arrays behind the figures of `chapters`, times apart: "chapter/figure/array" to array."""
-    found = {}
+    found: dict[str, np.ndarray] = {}
     for slug in chapters:
         for path in sorted((folder / slug).glob("*.npz")):
             arrays, card = load_arrays(path)
