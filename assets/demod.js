@@ -1,4 +1,5 @@
-// Interactive figures without a mouse: plotly's sliders give way to the browser's own, surfaces turn with the arrow keys.
+// For readers without a mouse or without sight: plotly's sliders give way to the browser's own, surfaces turn with the arrow
+// keys, and what the theme left without a name has one.
 
 const TURN = Math.PI / 18;
 
@@ -8,6 +9,7 @@ function replaceSlider(figure, plot, slider) {
   const shown = document.createElement("output");
   const input = Object.assign(document.createElement("input"), { type: "range", min: 0, max: slider.steps.length - 1 });
   input.value = slider.active ?? 0;
+  input.setAttribute("aria-label", prefix.replace(/ = $/, ""));
   const show = () => {
     const step = slider.steps[input.value];
     shown.value = prefix + step.label;
@@ -47,6 +49,10 @@ function turnByKeys(figure, plot) {
 }
 
 document.addEventListener("DOMContentLoaded", () => {
+  for (const summary of document.querySelectorAll("nav details > summary")) {
+    const page = summary.closest("li").querySelector("a").textContent.trim();
+    summary.setAttribute("aria-label", `Pages below ${page}`); // the theme has an arrow there, and no words
+  }
   for (const figure of document.querySelectorAll(".demod-interactive")) {
     const plot = figure.querySelector(".plotly-graph-div");
     if (plot.layout.scene) turnByKeys(figure, plot);

@@ -57,6 +57,7 @@ def show(page: Page, theme: str, width: int = 1400) -> None:
     page.evaluate("theme => { document.documentElement.dataset.theme = theme }", theme)
     page.set_viewport_size({"width": width, "height": 900})
     page.wait_for_function("width => innerWidth === width", arg=width)
+    page.wait_for_timeout(500)  # the theme looks 300 ms after a change what scrolls now, and lets the keyboard go there
 
 
 @pytest.fixture(scope="module", params=PAGES or ["no page"])
