@@ -1,8 +1,12 @@
+from pathlib import Path
+
 import pytest
 import torch
 
 from demod import image_study
+from demod.artifacts import read_json
 from demod.data import FAMILIES
+from demod.dcgan import WEIGHTS
 from demod.image_study import CLASSICAL, METHODS, Study, bootstrap, image_block, letters, study_cell, study_cells
 
 SMALL = {"family": "edge", "number": 0, "count": 2}
@@ -123,3 +127,11 @@ def test_a_bootstrap_interval_covers_the_median_as_often_as_it_says():
 def test_the_classical_methods_are_those_of_the_baselines():
     assert set(CLASSICAL) < set(METHODS)
     assert len(CLASSICAL) == 5
+
+
+def test_the_stored_study_is_of_the_shipped_weights_and_as_large_as_the_readme_says():
+    root = Path(__file__).parents[1]
+    study, card = Study.load(root / "results/image-study.npz"), read_json(root / "results/image-study.json")
+    assert card["weights"] == {path.stem: read_json(path)["sha256"] for path in WEIGHTS.glob("*.json")}
+    digits = len(study.select("psnr", method="algorithm_1", family="bump"))
+    assert f"{digits} in the" in " ".join((root / "README.md").read_text(encoding="utf-8").split())
