@@ -27,6 +27,7 @@ from demod.image_generator import draw_codes
 
 PIXELS = SIDE * SIDE
 DRAWN_STREAM = 1
+SIGNAL_PRIOR, MODULATOR_PRIOR = "digits-tuned", "distortions"  # of the best setting
 MNIST_DIGITS = "MNIST test digits"
 DRAWN_DIGITS = "digits drawn from the shipped generator: MNIST was not at hand (`demod data` fetches it)"
 
@@ -119,8 +120,8 @@ def recover(
         raise ValueError(
             f"y is {y.dtype} in [{y.min():.3g}, {y.max():.3g}], but floats in [0, 1] are required; divide by the peak."
         )
-    G1 = load_generator("digits-tuned", device=y.device) if signal_prior is None else signal_prior
-    G2 = load_generator("distortions", device=y.device) if modulator_prior is None else modulator_prior
+    G1 = load_generator(SIGNAL_PRIOR, device=y.device) if signal_prior is None else signal_prior
+    G2 = load_generator(MODULATOR_PRIOR, device=y.device) if modulator_prior is None else modulator_prior
     started = time.perf_counter()
     rows, first, rng = y.reshape(-1, PIXELS), G1, torch.Generator().manual_seed(seed)
     batch = (setting.starts, len(rows))

@@ -42,6 +42,7 @@ from demod.demodulation import (
     NOTEBOOK_SETTING,
     PAPER_SETTING,
     RELU_SETTING,
+    SIGNAL_PRIOR,
     Setting,
     drawn_problems,
     recover,
@@ -218,7 +219,7 @@ def _small_prior(name: str, seed: int) -> ReLUGenerator:
 
 
 DESCENTS: dict[str, Callable[[str, int], tuple[Setting, tuple[Prior, Prior]]]] = {
-    "algorithm_1": _with_dcgan(BEST_SETTING, "digits-tuned"),
+    "algorithm_1": _with_dcgan(BEST_SETTING, SIGNAL_PRIOR),
     "untuned": _with_dcgan(BEST_SETTING, "digits"),
     "paper": _with_dcgan(PAPER_SETTING, "digits"),
     "notebook": lambda family, again: (
@@ -232,7 +233,7 @@ DESCENTS: dict[str, Callable[[str, int], tuple[Setting, tuple[Prior, Prior]]]] =
 
 def _oracle(y: Tensor, modulator: Tensor, mask: Tensor | None, rng: torch.Generator) -> Tensor:
     """Return the digit that Adam finds over the DCGAN's codes with the modulator known, from as many starts as the best."""
-    G1 = load_generator("digits-tuned", device=y.device)
+    G1 = load_generator(SIGNAL_PRIOR, device=y.device)
     observed = 1.0 if mask is None else mask.to(y)
     known = (modulator.to(y) * observed).flatten(1)
     found = csgm.solve(G1, known, (y * observed).flatten(1), restarts=BEST_SETTING.starts, rng=rng)

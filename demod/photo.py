@@ -23,7 +23,7 @@ from torch import Tensor
 from demod.artifacts import sha256, versions, write_json
 from demod.data import SIDE
 from demod.dcgan import load_card
-from demod.demodulation import Setting, recover
+from demod.demodulation import MODULATOR_PRIOR, SIGNAL_PRIOR, Setting, recover
 
 FORMATS = ("PNG", "JPEG", "TIFF", "GIF", "BMP", "WEBP")
 LEAST_SIDE = 28  # of MNIST: less shows no digit
@@ -195,7 +195,7 @@ def join(tiles: Tensor, height: int, width: int) -> np.ndarray:
 
 def largest_expected_residual() -> float:
     """Return the module's bound, with the largest distances of held-out images on the cards of the shipped generators."""
-    distances = [load_card(name)["representation_error"]["worst"] for name in ("digits", "distortions")]
+    distances = [load_card(name)["representation_error"]["worst"] for name in (SIGNAL_PRIOR, MODULATOR_PRIOR)]
     return float(np.sqrt(distances).sum() ** 2)
 
 
@@ -254,7 +254,7 @@ def recover_picture(
         "warning": WARNING if residuals.max() > bound else None,
         "tiles": residuals.tolist() if tiles else None,
         "setting": asdict(setting) | {"seed": seed, "device": device},
-        "weights": {name: load_card(name)["sha256"] for name in ("digits", "distortions")},
+        "weights": {name: load_card(name)["sha256"] for name in (SIGNAL_PRIOR, MODULATOR_PRIOR)},
         "seconds": sum(run.seconds for run in runs),
         "versions": versions(),
     }
