@@ -104,7 +104,7 @@ def recover(
     mask : Tensor, optional
         Boolean, (64, 64), true where y was observed; the objective and the residual leave the other pixels out.
     seed : int
-        Of the starting codes, drawn on the CPU: around the centre of a prior that has one, as `descend` draws them for others.
+        Of the starting codes, drawn on the CPU: around the centre of a prior that has one, else as `descend` draws them.
 
     Raises
     ------
