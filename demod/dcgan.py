@@ -345,9 +345,14 @@ def load_notebook_generator(name: str, *, device: torch.device | str = "cpu") ->
 def shipped_network(name: str) -> nn.Sequential:
     """Return the network of a shipped DCGAN, with its batch normalisation."""
     _, tensors = load_shipped(name)
-    latent, widest = tensors["0.weight"].shape[:2]
-    network = generator_network(latent, widest // 8)
-    network.load_state_dict(tensors)  # copies, so half precision becomes single
+    try:
+        latent, widest = tensors["0.weight"].shape[:2]
+        network = generator_network(latent, widest // 8)
+        network.load_state_dict(tensors)  # copies, so half precision becomes single
+    except (KeyError, ValueError, RuntimeError) as error:
+        raise ValueError(
+            f"{name}.safetensors holds no DCGAN onto 64 × 64 pixels; `make weights` trains it again, or reinstall demod."
+        ) from error
     return network
 
 

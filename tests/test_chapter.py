@@ -159,6 +159,12 @@ def test_a_claim_is_judged_recorded_and_shown_in_a_box_that_can_be_linked_to(cha
     assert box.endswith("\n\n</div>")  # Markdown inside HTML begins and ends with a blank line
 
 
+def test_the_ends_of_an_interval_are_passed_on(chapter):
+    chapter.claim("L6", slope=(torch.tensor(-0.5), -0.55, np.float64(-0.45)))
+    criterion = read_json("_build/numbers/landscape.json")["claims"]["L6"]["criteria"]["slope"]
+    assert (criterion["value"], *criterion["interval"]) == (-0.5, -0.55, -0.45)
+
+
 def test_a_measured_number_stands_in_the_box_without_a_bound(chapter, outputs):
     chapter.claim("A7", slope=1)
     assert outputs[0]["text/markdown"].split("\n")[6].endswith("| 1 | no bound |")

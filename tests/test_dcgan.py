@@ -13,7 +13,7 @@ from PIL import Image
 from torch import nn
 
 from demod import dcgan
-from demod.artifacts import load_tensors, sha256, write_json
+from demod.artifacts import load_tensors, save_tensors, sha256, write_json
 from demod.data import distortion_images, random_distortions, resize
 from demod.dcgan import (
     SETTINGS,
@@ -414,6 +414,15 @@ def test_weights_that_are_not_those_of_the_card_are_refused(uninterrupted, image
     card = ship("toy", uninterrupted, resize(images[:1]))
     write_json(weights / "toy.json", card | {"sha256": "0" * 64})
     with pytest.raises(ValueError, match=r"toy\.safetensors does not match its card"):
+        load_generator("toy")
+
+
+def test_weights_of_another_shape_are_refused_by_name(uninterrupted, images, weights):
+    card, path = ship("toy", uninterrupted, resize(images[:1])), weights / "toy.safetensors"
+    tensors, _ = load_tensors(path)
+    save_tensors(path, tensors | {"0.weight": tensors["0.weight"][:, 1:]}, {})
+    write_json(weights / "toy.json", card | {"sha256": sha256(path)})
+    with pytest.raises(ValueError, match=r"toy\.safetensors holds no DCGAN onto 64 × 64 pixels; `make weights`"):
         load_generator("toy")
 
 

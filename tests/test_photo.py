@@ -205,9 +205,9 @@ def test_the_folder_holds_what_the_report_says(tmp_path):
     whole_tile = (signal * modulator - ramp(100, 150) / 255)[:64, :64]
     assert np.mean(whole_tile**2) == pytest.approx(report["tiles"][0][0], rel=0.05)  # 8 bits of each factor
     assert report["setting"]["seed"] == 3
-    assert report["weights"]["digits"] == load_card("digits")["sha256"]
-    figure = Image.open(tmp_path / "found/figure.png")
-    assert figure.width > 4 * 256
+    assert report["weights"]["digits-tuned"] == load_card("digits-tuned")["sha256"]
+    with Image.open(tmp_path / "found/figure.png") as figure:
+        assert figure.width > 4 * 256
 
 
 def test_a_product_in_the_range_of_the_priors_raises_no_warning_and_noise_does(tmp_path):
@@ -223,7 +223,7 @@ def test_a_product_in_the_range_of_the_priors_raises_no_warning_and_noise_does(t
 
 
 def test_the_largest_expected_residual_bounds_products_of_images_near_the_ranges(monkeypatch, rng):
-    distances = {"digits": 0.004, "distortions": 0.001}
+    distances = {"digits-tuned": 0.004, "distortions": 0.001}
     monkeypatch.setattr(photo, "load_card", lambda name: {"representation_error": {"worst": distances[name]}})
     assert largest_expected_residual() == pytest.approx((0.004**0.5 + 0.001**0.5) ** 2)
     w, x = torch.rand(2, 500, 4096, generator=rng, dtype=torch.float64)
