@@ -47,7 +47,8 @@ class ImageGenerator:
         self.first, self.inner, self.last = convolutions[0], convolutions[1:-1], convolutions[-1]
         self.widths: tuple[int, ...] = (self.first.in_channels, SIDE * SIDE)
         self.into = self.first.weight.permute(0, 2, 3, 1).flatten(1)  # (latent, height · width · channels)
-        self.into_bias = self.first.bias.repeat(self.into.shape[1] // len(self.first.bias))
+        bias, self.shift = cast(Tensor, self.first.bias), cast(Tensor, self.last.bias)
+        self.into_bias = bias.repeat(self.into.shape[1] // len(bias))
         self.out_of = self.last.weight.flatten(1)  # (channels, height · width) of the kernel
 
     def __call__(self, z: Tensor) -> Tensor:
@@ -69,11 +70,11 @@ class ImageGenerator:
         x = torch.addmm(self.into_bias, codes, self.into).relu_()
         layers = [x.view(len(x), *self.first.kernel_size, self.first.out_channels).permute(0, 3, 1, 2)]
         for T in self.inner:
-            layers.append(conv_transpose2d(layers[-1], T.weight, T.bias, T.stride, T.padding).relu_())
+            layers.append(conv_transpose2d(layers[-1], T.weight, T.bias, T.stride, _padding(T)).relu_())
         patches = self.out_of.mT @ layers[-1].permute(0, 2, 3, 1).flatten(1, 2).mT  # (B, kernel, pixels)
-        kernel = {"kernel_size": self.last.kernel_size, "stride": self.last.stride, "padding": self.last.padding}
-        image = fold(patches.to(z.dtype), (SIDE, SIDE), **kernel)
-        return [*layers, image.add_(self.last.bias).tanh_()]
+        size, stride = self.last.kernel_size, self.last.stride
+        image = fold(patches.to(z.dtype), (SIDE, SIDE), size, padding=_padding(self.last), stride=stride)
+        return [*layers, image.add_(self.shift).tanh_()]
 
     @torch.no_grad()
     def _pull(self, layers: list[Tensor], cotangent: Tensor) -> Tensor:
@@ -140,6 +141,10 @@ def _by_instance(norm: nn.BatchNorm2d) -> nn.InstanceNorm2d:
     instance = nn.InstanceNorm2d(norm.num_features, eps=norm.eps, affine=True).to(norm.weight)
     instance.load_state_dict({"weight": norm.weight, "bias": norm.bias})
     return instance
+
+
+def _padding(T: nn.ConvTranspose2d) -> tuple[int, ...]:
+    return cast(tuple[int, ...], T.padding)
 
 
 def _fold_batch_norm(network: nn.Sequential) -> nn.Sequential:

@@ -1,10 +1,11 @@
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import numpy as np
 import pytest
 import torch
 
 from demod import autoencoder, dcgan
+from demod.artifacts import read_json
 from demod.autoencoder import AutoencoderSettings, Autoencoding, image_prior, initial_weights, load_prior, ship, train
 from demod.data import FAMILIES, distortion_images, modulator_images, resize
 from demod.generators import ReLUGenerator
@@ -131,6 +132,15 @@ def test_a_tuned_dcgan_is_shipped_as_one(images, tuning, tmp_path, monkeypatch, 
 
 
 # Shipped priors
+
+
+def test_every_prior_with_settings_is_shipped_as_they_say_and_no_other():
+    cards = {path.stem: read_json(path) for path in dcgan.WEIGHTS.glob("*.json")}
+    assert set(cards) == {*autoencoder.SETTINGS, *dcgan.SETTINGS}
+    for name, settings in autoencoder.SETTINGS.items():
+        assert cards[name]["settings"] == asdict(settings) | {"widths": list(settings.widths)}
+        assert cards[name]["steps"] == settings.steps
+        assert 0 < cards[name]["nearest_training_image"] < 1
 
 
 def test_codes_are_drawn_around_the_centre_with_mean_square_one(rng):

@@ -95,7 +95,7 @@ WRONG = {
     "a list for codes": (lambda: G1([1.0, 2.0]), r"z is a list, .*use torch\.as_tensor"),
     "codes on another device": (lambda: G1(ones(2, device="meta")), r"z is on meta .*move one"),
     "images of another latent dimension": (lambda: load_generator("digits")(ones(3)), r"z has 3 .*100"),
-    "a generator that is not shipped": (lambda: load_generator("faces"), r"name is 'faces', .*digits, distortions"),
+    "a generator that is not shipped": (lambda: load_generator("faces"), r"name is 'faces', .*digits, .*distortions"),
     "two networks with different ends": (lambda: measurement_constant((2, 10), (2, 11)), r"G1 produces 10 .*the same l"),
     "a truncated layer without columns": (lambda: truncation_constant(0), r"columns is 0, .*give a larger"),
     # the objective

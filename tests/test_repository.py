@@ -271,9 +271,12 @@ PICKLE = re.compile(r"\b(cloud)?pickle\b|torch\.(load|save)\b|allow_pickle=True|
 def test_nothing_is_stored_as_pickle(path):
     code = path.read_text()
     if path.suffix == ".py":  # prose may say that pickle is not used
-        code = "\n".join(ast.unparse(node) for node in ast.parse(code).body if not isinstance(node, ast.Expr))
-    calls = [line for line in code.split("\n") if PICKLE.search(line) and '"""' not in line]
-    assert calls == []
+        tree = ast.parse(code)
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef) and ast.get_docstring(node):
+                node.body[0] = ast.Pass()
+        code = ast.unparse(tree)
+    assert [line for line in code.split("\n") if PICKLE.search(line)] == []
 
 
 @pytest.mark.parametrize("path", [*MODULES, *CHAPTERS], ids=name)

@@ -173,12 +173,12 @@ def _drawing(cell: Cell, name: str, modules: tuple[str, ...]) -> Drawing:
 
 def _figure_functions(code: str) -> dict[str, str]:
     """Return what `code` imports from `demod.figures`, functions and modules: name to the module that draws."""
-    imports = [node for node in ast.walk(ast.parse(code)) if isinstance(node, ast.ImportFrom) and node.module]
-    found = {}
-    for node in imports:
-        if node.module.startswith("demod.figures"):
-            whole = node.module == "demod.figures"  # `from demod.figures import geometry`
-            found |= {a.asname or a.name: f"{node.module}.{a.name}" if whole else node.module for a in node.names}
+    imports = [(node.module or "", node.names) for node in ast.walk(ast.parse(code)) if isinstance(node, ast.ImportFrom)]
+    found: dict[str, str] = {}
+    for module, names in imports:
+        if module.startswith("demod.figures"):
+            whole = module == "demod.figures"  # `from demod.figures import geometry`
+            found |= {a.asname or a.name: f"{module}.{a.name}" if whole else module for a in names}
     return found
 
 
