@@ -71,5 +71,7 @@ chapter.figure(fig, "figure-1b", f=[1.0, 2.0])
 chapter.glue("answer", 42, "{:d}")""",
     mystnb={"image": {"alt": "Empty axes"}, "figure": {"caption": "The axes $|x|$. And more.", "name": "fig-axes"}},
 )
-TEXT = prose("The answer is {glue:text}`answer`, as [the other chapter](other.ipynb) says.\n\n<!-- figures -->")
+TEXT = prose(
+    "The answer is {glue:text}`answer`, as [the other chapter](other.ipynb) says.\n\n## Figures\n\n<!-- figures -->"
+)
 CLAIM = code('chapter.claim("L6", slope=(-0.5, 0.02))')
