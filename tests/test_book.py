@@ -453,6 +453,14 @@ def test_the_hashes_of_mnist_stand_at_the_end_of_a_page_exactly_if_it_was_read(m
     assert "digits: `0123456789abcdef`" in end
 
 
+def test_the_citation_names_the_doi_of_a_release_and_no_empty_one(tmp_path):
+    card, copy = (ROOT / "CITATION.cff").read_text(), tmp_path / "CITATION.cff"
+    copy.write_text(card + '\ndoi: "10.5281/zenodo.1"\n')
+    assert re.search(r"doi += \{10\.5281/zenodo\.1\}", citation(copy))
+    copy.write_text(card + '\ndoi: ""\n')
+    assert "doi" not in citation(copy)
+
+
 def test_the_citation_is_that_of_the_citation_file():
     shown = citation(ROOT / "CITATION.cff")
     assert "@inproceedings{hand2019," in shown

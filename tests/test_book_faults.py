@@ -363,7 +363,7 @@ def trial(root: Path) -> dict:
 
 def test_a_chapter_begun_from_the_template_runs_alone_and_under_plain_papermill(tmp_path):
     chapter = trial(tmp_path)
-    chapter["cells"][0]["source"] = ["# The chapter trial"]
+    chapter["cells"][0]["source"] = "# The chapter trial"
     root = write_book(tmp_path, chapter, notebook("other", code("raise RuntimeError('not asked for')")))
     run(root, only="trial")
     assert {path.name for path in (root / "_build/executed").iterdir()} == {"trial.ipynb", "trial.json"}

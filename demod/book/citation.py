@@ -21,9 +21,14 @@ def citation(path: Path) -> str:
             pages=f"{paper['start']}--{paper['end']}",
             year=paper["year"],
         ),
-        _entry("software", "demod", author=_authors(card), title=card["title"], version=card["version"]),
+        _entry("software", "demod", author=_authors(card), title=card["title"], version=card["version"], **_doi(card)),
     ]
     return "\n".join(["```bibtex", *entries, "```"])
+
+
+def _doi(card: dict[str, Any]) -> dict[str, str]:
+    """Return the DOI of a release; none before an archive gave one, or where its place is empty."""
+    return {"doi": card["doi"]} if card.get("doi") else {}
 
 
 def _authors(card: dict[str, Any]) -> str:
