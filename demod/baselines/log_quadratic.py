@@ -11,6 +11,7 @@ from torch import Tensor
 
 from demod.baselines import log_subspace
 from demod.baselines.estimate import Estimate
+from demod.baselines.shading import check_images
 from demod.baselines.subspaces import Subspace
 
 DEVIATION = 10.0  # of each coefficient: a prior that only keeps the fit defined
@@ -39,6 +40,7 @@ def solve(y: Tensor, *, noise: float = 0.0, mask: Tensor | None = None, degree: 
         If y, mask, noise or degree are not as required.
     """
     height, width = y.shape[-2:]
+    check_images(y, mask, noise)
     return log_subspace.solve(polynomials(height, width, degree), y, noise=noise, mask=mask, iterations=iterations)
 
 
