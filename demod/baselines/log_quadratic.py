@@ -39,8 +39,8 @@ def solve(y: Tensor, *, noise: float = 0.0, mask: Tensor | None = None, degree: 
     ValueError
         If y, mask, noise or degree are not as required.
     """
-    height, width = y.shape[-2:]
     check_images(y, mask, noise)
+    height, width = y.shape[-2:]
     return log_subspace.solve(polynomials(height, width, degree), y, noise=noise, mask=mask, iterations=iterations)
 
 
