@@ -22,7 +22,7 @@ from rich.console import Console
 
 from demod.artifacts import read_json, sha256, write_json
 from demod.book.execution import Chapter, execute
-from demod.book.html import check_html, drop_source_maps
+from demod.book.html import check_html, drop_source_maps, mend_roles
 from demod.book.ingredients import chapter_ingredients
 from demod.book.layout import BuildError, Layout, only_build, recover_folder, remedy, replace_folder, sources
 from demod.book.notebooks import COLOURS, check_source, read_notebook
@@ -245,6 +245,7 @@ def render(layout: Layout, chapters: list[Chapter]) -> bool:
         log = done.stdout + done.stderr
         raise BuildError(f"jupyter-book refuses the book:\n{_complaints(log, layout)}\n{remedy(log)}".rstrip())
     drop_source_maps(html)
+    mend_roles(html)
     if problems := check_html(html):
         raise BuildError("The HTML is not as it should be:\n" + "\n".join(problems))
     parameters = chapters[0].parameters if chapters else {}

@@ -12,6 +12,7 @@ from typing import Any
 
 SECTIONS = ("Parameters", "Returns", "Yields", "Raises", "References", "Notes", "Examples", "Attributes", "See Also")
 CODE = re.compile(r"(`+)(.+?)\1", re.DOTALL)
+MATH = re.compile(r"\$([^$\n]+)\$")
 SPECIAL = re.compile(r"[\\*|]|_(?!\w)")
 FIELD = re.compile(r"^([\w*]+(?:, [\w*]+)*) : (.*)$")
 
@@ -60,7 +61,10 @@ def escape(prose: str) -> str:
 
 
 def _plain(text: str) -> str:
-    return SPECIAL.sub(lambda found: f"\\{found[0]}", text)
+    """Return prose without code, its TeX between dollars as math."""
+    parts = MATH.split(text)
+    escaped = [SPECIAL.sub(lambda found: f"\\{found[0]}", part) for part in parts[::2]]
+    return "".join(a + (f":math:`{b}`" if b else "") for a, b in zip(escaped, [*parts[1::2], ""], strict=True))
 
 
 def _fields(block: list[str]) -> list[str]:

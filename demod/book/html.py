@@ -12,6 +12,7 @@ from urllib.parse import unquote, urlsplit
 from demod.book.notebooks import TRACEBACK
 
 LOADED = {"script": "src", "link": "href", "img": "src", "source": "src", "iframe": "src", "video": "src", "audio": "src"}
+CITATIONS = '<div role="list" class="citation-list">'
 LARGEST = 60e6  # bytes of the whole book: it is carried about, and opened without a network
 CSS_URL = re.compile(r"""(?:url\(|@import)\s*["']?(?:https?:)?//[^"')]+""")
 
@@ -62,6 +63,14 @@ def drop_source_maps(folder: Path) -> None:
     """Remove the source maps of the theme's scripts and styles, megabytes that only its authors use."""
     for path in (folder / "_static").rglob("*.map"):
         path.unlink()
+
+
+def mend_roles(folder: Path) -> None:
+    """Drop the role of a list from lists of citations, whose entries have another role than those of a list."""
+    for path in folder.rglob("*.html"):
+        content = path.read_text(encoding="utf-8")
+        if CITATIONS in content:
+            path.write_text(content.replace(CITATIONS, CITATIONS.replace(' role="list"', "")), encoding="utf-8")
 
 
 def book_size(folder: Path) -> int:
