@@ -15,7 +15,7 @@ from demod.artifacts import load_arrays, read_json
 from demod.book import build as module
 from demod.book.citation import citation
 from demod.book.gallery import drawings, figure_cards, paper_table, read_figures, short_commit
-from demod.book.html import check_html, drop_source_maps
+from demod.book.html import check_html, drop_source_maps, mend_roles
 from demod.book.ingredients import PACKAGE, changed, chapter_ingredients, reached_modules
 from demod.book.layout import BuildError, Layout, only_build, recover_folder, replace_folder
 from demod.book.notebooks import check_run, check_source, read_notebook
@@ -822,3 +822,10 @@ def test_the_real_book_is_found_sound_before_it_runs():
     for path in notebooks.values():
         assert check_source(read_notebook(path), PARAMETERS) == []
         assert os.access(path, os.R_OK)
+
+
+def test_lists_of_citations_lose_the_role_that_their_entries_do_not_fit(tmp_path):
+    page = tmp_path / "references.html"
+    page.write_text('<div role="list" class="citation-list"><div role="doc-biblioentry">x</div></div>')
+    mend_roles(tmp_path)
+    assert page.read_text() == '<div class="citation-list"><div role="doc-biblioentry">x</div></div>'

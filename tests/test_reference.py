@@ -147,3 +147,7 @@ def test_the_pages_stand_below_the_one_that_introduces_them():
     }
     listed = with_reference(toc, ["package/wdc"])["parts"][0]["chapters"]
     assert listed == [{"file": "chapters/package", "sections": [{"file": "package/wdc"}]}, {"file": "chapters/references"}]
+
+
+def test_tex_between_dollars_becomes_math_and_other_prose_is_escaped():
+    assert escape("norms $\\lVert x \\rVert$ of |x| and *B") == r"norms :math:`\lVert x \rVert` of \|x\| and \*B"
