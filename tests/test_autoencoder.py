@@ -151,7 +151,7 @@ def test_codes_are_drawn_around_the_centre_with_mean_square_one(rng):
 
 
 @pytest.mark.parametrize("name", ["digits", *FAMILIES])
-def test_random_codes_of_a_shipped_prior_decode_to_images(name, rng):
+def test_random_codes_of_a_shipped_prior_have_the_brightness_of_images(name, rng):
     G = load_prior(name)
     images = G(draw_codes(G, (100,), rng))
     assert G.widths[-1] == 4096
