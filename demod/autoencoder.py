@@ -4,8 +4,8 @@ An encoder E maps an image to the sphere of radius √n, a decoder G maps codes 
 
     E ‖G(E(x) + s ζ) - x‖² / pixels,        ζ ~ N(0, I).
 
-The noise of standard deviation s spreads the codes over the sphere, so that a random direction decodes to an image. E is
-then dropped. There are two kinds of decoders.
+The noise of standard deviation s lets neighbouring codes make similar images. E is then dropped. G contains the images, and
+much else: a random code need not make one. There are two kinds of decoders.
 
 **ReLU networks** of the theorems' class, G(z) = relu(R W_d … relu(W_2 relu(W_1 z))), without biases. R resizes 28 × 28
 pixels to 64 × 64 and is linear, so that R W_d is the last layer's matrix. Training works in 28 × 28 pixels and before the
