@@ -89,7 +89,7 @@ def test_math_is_typeset_and_none_is_left_as_source(visited):
     drawn = seen.page.locator("mjx-container > mjx-math > *").count()
     assert (drawn > 0) is (name in WITH_MATH)
     assert seen.page.locator("mjx-merror, .MathJax_Error").count() == 0
-    prose = seen.page.locator("article").evaluate("""(article) => {
+    prose = seen.page.locator("main").evaluate("""(article) => {
         const copy = article.cloneNode(true);
         copy.querySelectorAll('pre, code, script, mjx-container, .plotly-graph-div').forEach((node) => node.remove());
         return copy.textContent }""")
