@@ -18,7 +18,7 @@ SOURCES := _config.yml _toc.yml references.bib requirements.lock assets chapters
 # Ruff, mypy and pytest are told nothing here: their settings stand in pyproject.toml.
 
 .DEFAULT_GOAL := help
-.PHONY: help book test check format links determinism canary audit release chapter weights bench clean chromium
+.PHONY: help book test check format links determinism canary audit release chapter address weights bench clean chromium
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
@@ -68,12 +68,13 @@ canary: chromium  ## build and test with the newest packages that pyproject.toml
 audit: $(LOCKED)  ## look the packages of requirements.lock up among the known vulnerabilities
 	@test -x _build/audit/bin/pip-audit || { $(PYTHON) -m venv _build/audit; \
 	  _build/audit/bin/python -m pip install --quiet --disable-pip-version-check pip-audit; }
-	@_build/audit/bin/pip-audit --disable-pip --no-deps --requirement requirements.lock
+	@echo '$(TORCH)' > _build/audit/torch.txt
+	@_build/audit/bin/pip-audit --strict --disable-pip --no-deps --requirement requirements.lock --requirement _build/audit/torch.txt
 
 release: book  ## pack the book and the package, with checksums, into _build/release
 	@rm -rf _build/release && mkdir -p _build/release
 	@cd _build/html && ../../$(BIN)/python -m zipfile -c ../release/demod-book-$(VERSION).zip .
-	@$(PIP) wheel --no-deps --no-build-isolation --wheel-dir _build/release .
+	@rm -rf build && $(PIP) wheel --no-deps --no-build-isolation --wheel-dir _build/release . && rm -rf build
 	@cd _build/release && sha256sum * > SHA256SUMS && cat SHA256SUMS
 
 chapter:  ## begin the chapter NAME=<slug> from templates/chapter.ipynb
@@ -81,6 +82,9 @@ chapter:  ## begin the chapter NAME=<slug> from templates/chapter.ipynb
 	@test ! -e chapters/$(NAME).ipynb || { echo "chapters/$(NAME).ipynb is there already." >&2; exit 1; }
 	@sed 's/CHAPTER/$(NAME)/g' templates/chapter.ipynb > chapters/$(NAME).ipynb
 	@echo "chapters/$(NAME).ipynb is yours: list it in _toc.yml, then '$(BIN)/demod build --chapter $(NAME)' runs it alone"
+
+address: $(READY)  ## give the repository its address, URL=<url>: launch buttons, and what Colab installs
+	@$(BIN)/demod address "$(URL)"
 
 weights: $(READY)  ## train all priors and ship them in demod/weights (hours on a CPU)
 	@$(BIN)/demod train distortions

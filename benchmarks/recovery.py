@@ -22,8 +22,8 @@ from rich.table import Table
 from torch import Tensor, nn
 from torch.nn.functional import conv2d, conv_transpose2d
 
-from demod.artifacts import load_tensors, machine, write_json
-from demod.dcgan import WEIGHTS, generator_network, load_card, load_generator
+from demod.artifacts import machine, write_json
+from demod.dcgan import load_generator, shipped_network
 from demod.demodulation import BEST_SETTING, PIXELS, drawn_problems
 from demod.descent import descend
 from demod.image_generator import ImageGenerator
@@ -31,14 +31,6 @@ from demod.image_generator import ImageGenerator
 RESULT = Path(__file__).parents[1] / "results" / "benchmark-recovery.json"
 STEP, MOMENTUM, CHECK_EVERY = BEST_SETTING.step, BEST_SETTING.momentum, BEST_SETTING.reflect_every
 Codes = tuple[Tensor, Tensor]
-
-
-def trained_network(name: str) -> nn.Sequential:
-    """Return the network of a shipped generator as training leaves it, in eval mode."""
-    settings = load_card(name)["settings"]
-    network = generator_network(settings["latent"], settings["base_width"])
-    network.load_state_dict(load_tensors(WEIGHTS / f"{name}.safetensors")[0])
-    return network.eval()
 
 
 def as_published(networks: list[nn.Sequential], y: Tensor, start: Codes, iterations: int) -> Codes:
@@ -111,7 +103,7 @@ def seconds(work: Callable[[], Any]) -> float:
 
 def compare(batches: tuple[int, ...], iterations: int, repeats: int) -> list[dict[str, Any]]:
     """Time both sides in turn, after checking that they agree where they do the same arithmetic."""
-    networks = [trained_network(name) for name in ("digits", "distortions")]
+    networks = [shipped_network(name).eval() for name in ("digits", "distortions")]
     kinds = {"float32": torch.float32, "bfloat16": torch.bfloat16}
     priors = {kind: [load_generator(name, dtype=t) for name in ("digits", "distortions")] for kind, t in kinds.items()}
     rng = torch.Generator().manual_seed(2019)

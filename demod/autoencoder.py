@@ -21,9 +21,10 @@ invert G on G's own images.
 import math
 import time
 from collections.abc import Sequence
+from copy import deepcopy
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -31,13 +32,15 @@ from torch import Tensor, nn
 from torch.nn.functional import normalize
 from tqdm import tqdm
 
-from demod.artifacts import load_tensors, save_tensors, sha256, versions, write_json
+from demod.artifacts import sha256
 from demod.baselines.nulls import nearest
+from demod.checkpoints import Networks, Optimisers, restore_run, save_run
 from demod.data import FAMILIES, distortion_images, invert, load_mnist, modulator_images, resize
-from demod.dcgan import WEIGHTS, discriminator_network, load_shipped, representation_error, shipped_network
+from demod.dcgan import discriminator_network, shipped_network
 from demod.demodulation import align
 from demod.generators import Generator, ReLUGenerator
-from demod.image_generator import ImageGenerator, draw_codes
+from demod.image_generator import ImageGenerator, draw_codes, representation_error
+from demod.shipped import load_shipped, rounded, write_shipped
 
 PIXELS = 28 * 28
 FAMILY_IMAGES = 8100  # training images of a family of modulators: as many as the paper has distortions
@@ -240,13 +243,12 @@ class Autoencoding:
         images = resize(images).flatten(1) if self.settings.dcgan else images.flatten(1).float() / 255
         return (self.decoder(self.encode(images) + self.settings.noise * self._normal()) - images).square().mean()
 
+    def _parts(self) -> tuple[Networks, Optimisers, torch.Generator]:
+        return {"decoder": self.decoder, "encoder": self.encoder}, {"adam": self.adam}, self.rng
+
     def save(self, path: Path) -> None:
         """Write the whole state to `path` (.safetensors), atomically."""
-        tensors = self.decoder.state_dict(prefix="decoder.") | self.encoder.state_dict(prefix="encoder.")
-        for i, moments in self.adam.state_dict()["state"].items():
-            tensors |= {f"adam.{i}.{key}": value for key, value in moments.items()}
-        tensors["rng"] = self.rng.get_state()
-        save_tensors(path, tensors, self.identity() | {"step": self.step, "seconds": self.seconds})
+        save_run(path, *self._parts(), self._identity() | {"step": self.step, "seconds": self.seconds})
 
     def restore(self, path: Path) -> None:
         """Continue from what `save` wrote.
@@ -256,23 +258,11 @@ class Autoencoding:
         ValueError
             If `path` belongs to other settings or other images.
         """
-        tensors, header = load_tensors(path)
-        mine = self.identity()
-        if different := sorted(key for key in mine if header.get(key) != mine[key]):
-            raise ValueError(f"{path} was written with other {', '.join(different)}; train in another folder or delete it.")
-        for name, part in (("decoder", self.decoder), ("encoder", self.encoder)):
-            part.load_state_dict({key: tensors[f"{name}.{key}"] for key in part.state_dict()})
-        state: dict[int, dict[str, Tensor]] = {}
-        for key in (key for key in tensors if key.startswith("adam.")):
-            _, i, moment = key.split(".")
-            state.setdefault(int(i), {})[moment] = tensors[key]
-        self.adam.load_state_dict({"state": state, "param_groups": self.adam.state_dict()["param_groups"]})
-        self.rng.set_state(tensors["rng"])
+        header = restore_run(path, *self._parts(), self._identity())
         self.step, self.seconds = header["step"], header["seconds"]
 
-    def identity(self) -> dict[str, object]:
-        """Return what a run is known by: its settings, as JSON has them, and the hash of its images."""
-        settings = asdict(self.settings) | {"widths": list(self.settings.widths)}
+    def _identity(self) -> dict[str, object]:
+        settings = asdict(self.settings) | {"widths": list(self.settings.widths)}  # as JSON has them
         return {"settings": settings, "data_sha256": self.data_sha256}
 
 
@@ -322,42 +312,22 @@ def load_prior(name: str, *, device: torch.device | str = "cpu") -> ReLUPrior:
     return image_prior(load_weights(name), centre).to(device=device)
 
 
-def ship(name: str, run: Autoencoding, held_out: Tensor, *, folder: Path = WEIGHTS) -> dict:
-    """Write the decoder of `run` in half precision to `folder` as `name`, with its card, and return the card.
+def ship(name: str, run: Autoencoding, held_out: Tensor) -> dict[str, Any]:
+    """Write the decoder of `run` in half precision to `demod/weights` as `name`, with its card, and return the card.
 
     held_out are images (N, 64, 64) in [0, 1] that the training never saw; their representation error goes into the card.
     """
-    if run.step < run.settings.steps:
-        raise ValueError(f"{name} stands at step {run.step} of {run.settings.steps}; let the training end first.")
     if isinstance(run.decoder, DCGANDecoder):
+        architecture = "DCGAN generator, 64 × 64, tuned as the decoder of an autoencoder"
         state = run.decoder.network.state_dict()
     else:
+        architecture = "bias-free ReLU network, decoder of an autoencoder in 28 × 28 pixels, resized to 64 × 64"
         state = run.decoder.state_dict() | {"centre": run.centre()}
-    tensors = {key: value.half() if value.is_floating_point() else value for key, value in state.items()}
-    path, prior = folder / f"{name}.safetensors", _rounded(run, tensors)
-    save_tensors(path, tensors, {"name": name})
+    tensors = rounded(name, run, state)
+    prior = _prior(run, tensors)
     error = representation_error(prior, held_out.to(run.device))
-    card = {
-        "name": name,
-        "architecture": "DCGAN generator, 64 × 64, tuned as the decoder of an autoencoder"
-        if run.settings.dcgan
-        else "bias-free ReLU network, decoder of an autoencoder in 28 × 28 pixels, resized to 64 × 64",
-        **run.identity(),
-        "training_images": len(run.images),
-        "steps": run.step,
-        "seconds": round(run.seconds),
-        "device": torch.cuda.get_device_name(run.device)
-        if run.device.type == "cuda"
-        else f"CPU, {torch.get_num_threads()} threads",
-        "dtype": "float16",
-        "held_out_images": len(held_out),
-        "representation_error": {"median": error.median().item(), "mean": error.mean().item(), "worst": error.max().item()},
-        "nearest_training_image": nearest_training_image(prior, run.images.cpu()).median().item(),
-        "sha256": sha256(path),
-        "versions": versions(),
-    }
-    write_json(folder / f"{name}.json", card)
-    return card
+    nearest_image = nearest_training_image(prior, run.images.cpu()).median().item()
+    return write_shipped(name, run, tensors, architecture, error, {"nearest_training_image": nearest_image})
 
 
 def nearest_training_image(G: Generator, images: Tensor, *, samples: int = 64) -> Tensor:
@@ -371,11 +341,11 @@ def nearest_training_image(G: Generator, images: Tensor, *, samples: int = 64) -
     return (align(closest, drawn) - drawn).square().sum((-2, -1)) / drawn.square().sum((-2, -1))
 
 
-def _rounded(run: Autoencoding, tensors: dict[str, Tensor]) -> ReLUGenerator | ImageGenerator:
-    """Return the prior with the rounded weights, as it will be loaded."""
-    if run.settings.dcgan is None:
-        *weights, centre = (tensor.float() for tensor in tensors.values())
-        return image_prior(weights, centre)
-    network = shipped_network(run.settings.dcgan).to(run.device)
-    network.load_state_dict(tensors)
-    return ImageGenerator(network)
+def _prior(run: Autoencoding, tensors: dict[str, Tensor]) -> ReLUGenerator | ImageGenerator:
+    """Return the prior that is loaded from the tensors of `run`."""
+    if isinstance(run.decoder, DCGANDecoder):
+        network = deepcopy(run.decoder.network)
+        network.load_state_dict(tensors)
+        return ImageGenerator(network)
+    *weights, centre = (tensor.float() for tensor in tensors.values())
+    return image_prior(weights, centre)

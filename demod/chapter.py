@@ -26,7 +26,7 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from demod.arguments import check_counts
-from demod.artifacts import atomic_path, read_json, save_arrays, sha256, versions, write_json
+from demod.artifacts import atomic_path, save_arrays, sha256, versions, write_json
 from demod.claims import LEDGER, Claim, Judgement, Measured, judge
 
 PROFILES = ("quick", "full")
@@ -34,7 +34,6 @@ DEVICES = ("auto", "cpu", "cuda")
 DPI = 200
 GLUE = "application/papermill.record/"  # the prefix under which MyST-NB looks for glued values
 FACE = ("book", "figures", "cli.py", "chapter.py")  # what shows results and does not make them
-WEIGHTS = Path(__file__).parent / "weights"
 
 
 def begin(slug: str, *, profile: str, device: str, seed: int) -> "Chapter":
@@ -171,16 +170,17 @@ class Chapter:
         display(Markdown(_box(LEDGER[name], judgement)))
 
     def stored(self, name: str) -> Path:
-        """Return the path of a file of the repository that a longer run left, name as in "results/benchmark-descend.json".
+        """Return the path of a file that a longer run left, name as in "results/benchmark-descend.json".
 
         Raises
         ------
         ValueError
-            If there is no such file: `demod` was installed without the repository around it.
+            If there is no such file.
         """
-        path = Path(__file__).parents[1] / name
+        path = Path(__file__).parent / name
         if not path.is_file():
-            raise ValueError(f"{name} is not there; run the chapter in a clone of the repository, where demod is editable.")
+            there = ", ".join(sorted(f"results/{file.name}" for file in (path.parents[0]).glob("*"))) or "none"
+            raise ValueError(f"name is {name!r}, but the stored files are: {there}.")
         return path
 
     def store(self) -> Path:
@@ -201,7 +201,9 @@ class Chapter:
     def _provenance(self) -> dict[str, Any]:
         name = torch.cuda.get_device_name(self.device) if self.device.type == "cuda" else "CPU"
         settings = {"profile": self.profile, "device": name, "seed": self.seed}
-        used = {"data": self.used_data, "choices": self.choices, "weights": _weights(), "commit": self.commit}
+        shipped = sys.modules.get("demod.shipped")  # not imported here: most chapters load no weights
+        weights = shipped.weight_hashes() if shipped else {}
+        used = {"data": self.used_data, "choices": self.choices, "weights": weights, "commit": self.commit}
         return settings | used
 
     def _write_record(self) -> None:
@@ -251,13 +253,6 @@ def _box(claim: Claim, judgement: Judgement) -> str:
 
 def _to_numpy(array: np.ndarray | Tensor) -> np.ndarray:
     return array.detach().cpu().numpy() if isinstance(array, Tensor) else np.asarray(array)
-
-
-def _weights() -> dict[str, str]:
-    """Return the SHA-256 of the shipped generators, by name, if the chapter could load them."""
-    if "demod.dcgan" not in sys.modules:
-        return {}
-    return {path.stem: read_json(path)["sha256"] for path in sorted(WEIGHTS.glob("*.json"))}
 
 
 def _commit() -> str | None:

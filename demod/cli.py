@@ -256,19 +256,12 @@ def study(
     Needs MNIST, and SimpleITK from the extra demod[rivals].
     """
     from demod.image_study import STUDY_SEED, run_study
+    from demod.shipped import weight_hashes
 
     found = run_study(folder, blocks=blocks, jobs=jobs)
     command = f"demod study --blocks {blocks}"
-    found.save(output, {"command": command, "seed": STUDY_SEED, "blocks": blocks, "weights": _weights()})
+    found.save(output, {"command": command, "seed": STUDY_SEED, "blocks": blocks, "weights": weight_hashes()})
     Console(highlight=False).print(f"{output}: {len(found.cells)} cells")
-
-
-def _weights() -> dict[str, str]:
-    """Return the SHA-256 of the shipped weights, by name."""
-    from demod.artifacts import read_json
-    from demod.dcgan import WEIGHTS
-
-    return {path.stem: read_json(path)["sha256"] for path in sorted(WEIGHTS.glob("*.json"))}
 
 
 @app.command()
@@ -348,6 +341,24 @@ def accept(root: Annotated[Path, typer.Option(file_okay=False, exists=True)] = P
     write_json(figures, accept_figures(arrays, read_json(figures) if figures.is_file() else {}))
     for written in (path, verdicts, figures):
         Console(highlight=False).print(f"{written.relative_to(layout.root)}: review it with `git diff`")
+
+
+@app.command(hidden=True)
+def address(
+    url: Annotated[str, typer.Argument(help="As in https://github.com/owner/name; empty for a book without buttons.")],
+    root: Annotated[Path, typer.Option(help="The folder of _config.yml.", file_okay=False, exists=True)] = Path(),
+) -> None:
+    """Give the repository its address: the book's launch buttons, and where a chapter on Colab installs demod from."""
+    from demod.book.launch import set_address
+    from demod.book.layout import BuildError, Layout
+
+    layout = Layout(root.resolve())
+    try:
+        changed = set_address(layout, url)
+    except BuildError as error:
+        _fail(error)
+    for path in changed:
+        Console(highlight=False).print(f"{path.relative_to(layout.root)}: review it with `git diff`")
 
 
 @app.command()

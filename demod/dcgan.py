@@ -26,13 +26,13 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 from tqdm import tqdm
 
-from demod.artifacts import atomic_path, load_tensors, read_json, save_tensors, sha256, versions, write_json
+from demod.artifacts import atomic_path, sha256
+from demod.checkpoints import Networks, Optimisers, restore_run, save_run
 from demod.data import SIDE, distortion_images, invert, load_mnist, resize
-from demod.generators import Generator
-from demod.image_generator import ImageGenerator, InstanceGenerator, draw_codes
+from demod.image_generator import ImageGenerator, InstanceGenerator, representation_error
 from demod.processes import agree, average_buffers, count, parallel, rank, share
+from demod.shipped import load_shipped, rounded, write_shipped
 
-WEIGHTS = Path(__file__).parent / "weights"
 READ_EVERY = 10  # steps between two readings of the losses
 
 
@@ -219,19 +219,13 @@ class Training:
         for count_kept, count_new in (pair for pair in pairs if not pair[0].is_floating_point()):
             count_kept.copy_(count_new)
 
-    def _networks(self) -> dict[str, nn.Module]:
-        return {"G": self.G, "D": self.D, "average": self.average}
+    def _parts(self) -> tuple[Networks, Optimisers, torch.Generator]:
+        networks = {"G": self.G, "D": self.D, "average": self.average}
+        return networks, {"adam_G": self.adam_G, "adam_D": self.adam_D}, self.rng
 
     def save(self, path: Path) -> None:
         """Write the whole state to `path` (.safetensors), atomically."""
-        tensors = {
-            f"{n}.{key}": value for n, network in self._networks().items() for key, value in network.state_dict().items()
-        }
-        for n, adam in (("adam_G", self.adam_G), ("adam_D", self.adam_D)):
-            for i, moments in adam.state_dict()["state"].items():
-                tensors |= {f"{n}.{i}.{key}": value for key, value in moments.items()}
-        tensors["rng"] = self.rng.get_state()
-        save_tensors(path, tensors, self._identity() | {"step": self.step, "seconds": self.seconds})
+        save_run(path, *self._parts(), self._identity() | {"step": self.step, "seconds": self.seconds})
 
     def restore(self, path: Path) -> None:
         """Continue from what `save` wrote.
@@ -241,20 +235,7 @@ class Training:
         ValueError
             If `path` belongs to other settings or other images.
         """
-        tensors, header = load_tensors(path)
-        mine = self._identity()
-        different = sorted(key for key in mine if header.get(key) != mine[key])
-        if different:
-            raise ValueError(f"{path} was written with other {', '.join(different)}; train in another folder or delete it.")
-        for n, network in self._networks().items():
-            network.load_state_dict({key: tensors[f"{n}.{key}"] for key in network.state_dict()})
-        for n, adam in (("adam_G", self.adam_G), ("adam_D", self.adam_D)):
-            state: dict[int, dict[str, Tensor]] = {}
-            for key in (key for key in tensors if key.startswith(f"{n}.")):
-                _, i, moment = key.split(".")
-                state.setdefault(int(i), {})[moment] = tensors[key]
-            adam.load_state_dict({"state": state, "param_groups": adam.state_dict()["param_groups"]})
-        self.rng.set_state(tensors["rng"])
+        header = restore_run(path, *self._parts(), self._identity())
         self.step, self.seconds = header["step"], header["seconds"]
 
     def _identity(self) -> dict[str, object]:
@@ -356,93 +337,13 @@ def shipped_network(name: str) -> nn.Sequential:
     return network
 
 
-def load_shipped(name: str) -> tuple[dict, dict[str, Tensor]]:
-    """Return the card and the tensors of the shipped weights `name`.
-
-    Raises
-    ------
-    ValueError
-        If no weights of this name are shipped, or their file is not the one the card was written for.
-    """
-    card, path = load_card(name), WEIGHTS / f"{name}.safetensors"
-    if sha256(path) != card["sha256"]:
-        raise ValueError(f"{path.name} does not match its card; `make weights` trains it again, or reinstall demod.")
-    return card, load_tensors(path)[0]
-
-
-def load_card(name: str) -> dict:
-    """Return how the shipped generator `name` was made: settings, data hash, seconds, device, representation error."""
-    path = WEIGHTS / f"{name}.json"
-    if not path.exists():
-        shipped = ", ".join(sorted(card.stem for card in WEIGHTS.glob("*.json"))) or "none"
-        raise ValueError(f"name is {name!r}, but the shipped generators are: {shipped}.")
-    return read_json(path)
-
-
-def closest_in_range(
-    G: Generator, images: Tensor, *, starts: int = 3, iterations: int = 300, seed: int = 0
-) -> tuple[Tensor, Tensor]:
-    """Return the images of G closest to `images`, (N, 64, 64) in [0, 1], and min_z ‖G(z) - x‖² / 4096, shape (N,).
-
-    The best iterate of `starts` runs of Adam: the error is an upper bound on the true minimum. 10 log10 of its inverse is
-    the PSNR that the prior allows.
-    """
-    target = images.flatten(1).expand(starts, -1, -1)
-    z = draw_codes(G, (starts, len(images)), torch.Generator().manual_seed(seed)).to(images.device)
-    best_z, best_error = z.clone(), torch.full(z.shape[:2], torch.inf, device=images.device)
-    adam = torch.optim.Adam([z.requires_grad_()], lr=0.2)
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(adam, iterations)
-    for _ in range(iterations):
-        error = (G(z) - target).square().mean(-1)
-        better = error.detach() < best_error
-        best_error, best_z = (
-            torch.where(better, error.detach(), best_error),
-            torch.where(better[..., None], z.detach(), best_z),
-        )
-        adam.zero_grad()
-        error.sum().backward()
-        adam.step()
-        schedule.step()
-    error, start = best_error.min(0)
-    return G(best_z[start, torch.arange(len(images))]).reshape(images.shape), error
-
-
-def representation_error(G: Generator, images: Tensor, *, starts: int = 3, iterations: int = 300, seed: int = 0) -> Tensor:
-    """Return the mean-squared distance of images (N, 64, 64) to the range of G, (N,), as `closest_in_range` finds it."""
-    return closest_in_range(G, images, starts=starts, iterations=iterations, seed=seed)[1]
-
-
-def ship(name: str, run: Training, held_out: Tensor, *, dtype: torch.dtype = torch.float16) -> dict:
+def ship(name: str, run: Training, held_out: Tensor, *, dtype: torch.dtype = torch.float16) -> dict[str, Any]:
     """Write the averaged generator of `run` to `demod/weights`, with its card, and return the card.
 
     held_out are images (N, 64, 64) in [0, 1] that the training never saw; their representation error goes into the card.
     """
-    if run.step < run.settings.steps:
-        raise ValueError(f"{name} stands at step {run.step} of {run.settings.steps}; let the training end first.")
-    tensors = {
-        key: value.to(dtype) if value.is_floating_point() else value for key, value in run.average.state_dict().items()
-    }
-    path = WEIGHTS / f"{name}.safetensors"
-    save_tensors(path, tensors, {"name": name})
-    rounded = deepcopy(run.average)
-    rounded.load_state_dict(tensors)
-    error = representation_error(ImageGenerator(rounded), held_out.to(run.device))
-    card = {
-        "name": name,
-        "architecture": "DCGAN generator, 64 × 64, moving average of the weights",
-        "settings": asdict(run.settings),
-        "data_sha256": run.data_sha256,
-        "training_images": len(run.images),
-        "steps": run.step,
-        "seconds": round(run.seconds),
-        "device": torch.cuda.get_device_name(run.device)
-        if run.device.type == "cuda"
-        else f"CPU, {torch.get_num_threads()} threads",
-        "dtype": str(dtype).removeprefix("torch."),
-        "held_out_images": len(held_out),
-        "representation_error": {"median": error.median().item(), "mean": error.mean().item(), "worst": error.max().item()},
-        "sha256": sha256(path),
-        "versions": versions(),
-    }
-    write_json(WEIGHTS / f"{name}.json", card)
-    return card
+    tensors = rounded(name, run, run.average.state_dict(), dtype)
+    network = deepcopy(run.average)
+    network.load_state_dict(tensors)
+    error = representation_error(ImageGenerator(network), held_out.to(run.device))
+    return write_shipped(name, run, tensors, "DCGAN generator, 64 × 64, moving average of the weights", error, {})

@@ -22,8 +22,8 @@ from torch import Tensor
 
 from demod.artifacts import sha256, versions, write_json
 from demod.data import SIDE
-from demod.dcgan import load_card
 from demod.demodulation import MODULATOR_PRIOR, SIGNAL_PRIOR, Setting, recover
+from demod.shipped import load_card
 
 FORMATS = ("PNG", "JPEG", "TIFF", "GIF", "BMP", "WEBP")
 LEAST_SIDE = 28  # of MNIST: less shows no digit

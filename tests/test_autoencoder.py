@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 import torch
 
-from demod import autoencoder, dcgan
+from demod import autoencoder, dcgan, shipped
 from demod.artifacts import read_json
 from demod.autoencoder import AutoencoderSettings, Autoencoding, image_prior, initial_weights, load_prior, ship, train
 from demod.data import FAMILIES, distortion_images, modulator_images, resize
 from demod.generators import ReLUGenerator
-from demod.image_generator import draw_codes
+from demod.image_generator import closest_in_range, draw_codes
 
 SMALL = AutoencoderSettings((6, 30), steps=60, encoder=20, batch_size=16, noise=0.1)
 
@@ -76,17 +76,17 @@ def test_images_of_another_kind_are_refused():
         Autoencoding(np.zeros((3, 28, 28)), SMALL)
 
 
-def test_an_unfinished_run_is_not_shipped(images, tmp_path):
+def test_an_unfinished_run_is_not_shipped(images):
     with pytest.raises(ValueError, match="stands at step 0 of 60"):
-        ship("relu-bump", Autoencoding(images, SMALL), torch.rand(2, 64, 64), folder=tmp_path)
+        ship("relu-bump", Autoencoding(images, SMALL), torch.rand(2, 64, 64))
 
 
 def test_a_shipped_prior_is_that_of_the_run_in_half_precision(images, tmp_path, monkeypatch, rng):
     run = train(images, SMALL, progress=False)
-    card = ship("relu-bump", run, resize(images[:3]), folder=tmp_path)
+    monkeypatch.setattr(shipped, "WEIGHTS", tmp_path)
+    card = ship("relu-bump", run, resize(images[:3]))
     assert card["steps"] == 60
     assert 0 < card["representation_error"]["median"] <= card["representation_error"]["worst"]
-    monkeypatch.setattr(dcgan, "WEIGHTS", tmp_path)
     z = torch.randn(4, 6, generator=rng)
     exact = image_prior(list(run.decoder.weights), run.centre())(z)
     torch.testing.assert_close(load_prior("bump")(z), exact, rtol=0, atol=5e-3 * exact.max().item())
@@ -123,8 +123,8 @@ def test_tuning_that_was_cut_off_goes_on_bit_for_bit(images, tuning, tmp_path):
 
 def test_a_tuned_dcgan_is_shipped_as_one(images, tuning, tmp_path, monkeypatch, rng):
     run = train(images, tuning, progress=False)
-    ship("distortions-tuned", run, resize(images[:2]), folder=tmp_path)
-    monkeypatch.setattr(dcgan, "WEIGHTS", tmp_path)
+    monkeypatch.setattr(shipped, "WEIGHTS", tmp_path)
+    ship("distortions-tuned", run, resize(images[:2]))
     z = torch.randn(3, 50, generator=rng)
     with torch.no_grad():
         exact = run.decoder(z)
@@ -135,7 +135,7 @@ def test_a_tuned_dcgan_is_shipped_as_one(images, tuning, tmp_path, monkeypatch, 
 
 
 def test_every_prior_with_settings_is_shipped_as_they_say_and_no_other():
-    cards = {path.stem: read_json(path) for path in dcgan.WEIGHTS.glob("*.json")}
+    cards = {path.stem: read_json(path) for path in shipped.WEIGHTS.glob("*.json")}
     assert set(cards) == {*autoencoder.SETTINGS, *dcgan.SETTINGS}
     for name, settings in autoencoder.SETTINGS.items():
         assert cards[name]["settings"] == asdict(settings) | {"widths": list(settings.widths)}
@@ -162,7 +162,7 @@ def test_random_codes_of_a_shipped_prior_have_the_brightness_of_images(name, rng
 @pytest.mark.parametrize("family", FAMILIES[:4])
 def test_a_shipped_prior_represents_modulators_that_it_never_saw(family):
     held_out = resize(modulator_images(family, 8, seed=77))
-    error = dcgan.closest_in_range(load_prior(family), held_out, starts=2, iterations=200)[1]
+    error = closest_in_range(load_prior(family), held_out, starts=2, iterations=200)[1]
     constant = held_out.flatten(1).var(1, correction=0)
     assert (error < constant).all()
     assert error.median() < 0.2 * constant.median()

@@ -22,7 +22,7 @@ from demod.book.notebooks import check_run, check_source, read_notebook
 from demod.book.numbers import accept, compare, corrected, results_block
 from demod.book.progress import Terminal
 from demod.book.provenance import banner, footer
-from demod.book.staging import add_banner, add_outputs, insert, write_config
+from demod.book.staging import add_banner, add_outputs, insert
 from demod.book.verdicts import (
     Recorded,
     accepted_verdicts,
@@ -238,7 +238,7 @@ def package(tmp_path):
         "__init__.py": "",
         "base.py": "ONE = 1",
         "solver.py": "def solve():\n    from demod.base import ONE\n    return ONE",
-        "dcgan.py": "from demod.base import ONE",
+        "shipped.py": "from demod.base import ONE",
         "data.py": "",
         "face.py": "from demod.solver import solve",
         "figures/__init__.py": "",
@@ -277,18 +277,21 @@ def test_an_edited_module_makes_exactly_those_chapters_stale_that_reach_it(packa
     assert bool(changed(before, ingredients(package, "from demod.solver import solve"))) is stale
 
 
+COMMAND = {"cli", "__main__"}
+
+
 def test_no_chapter_reaches_the_build_or_the_command_line():
-    code = "\n".join(f"from demod.{path.stem} import x" for path in PACKAGE.glob("*.py") if path.stem != "cli")
+    code = "\n".join(f"from demod.{path.stem} import x" for path in PACKAGE.glob("*.py") if path.stem not in COMMAND)
     reached = reached_modules(code, PACKAGE)
     assert "demod.chapter" in reached
     assert not [name for name in reached if name.startswith(("demod.book", "demod.cli"))]
 
 
 def test_weights_count_for_those_who_reach_the_networks(package):
-    users = {name: ingredients(package, f"from demod.{name} import ONE") for name in ("dcgan", "base")}
+    users = {name: ingredients(package, f"from demod.{name} import ONE") for name in ("shipped", "base")}
     (package / "weights/digits.safetensors").write_text("other weights")
     now = {name: ingredients(package, f"from demod.{name} import ONE") for name in users}
-    assert changed(users["dcgan"], now["dcgan"]) == ["weights/digits.safetensors"]
+    assert changed(users["shipped"], now["shipped"]) == ["weights/digits.safetensors"]
     assert changed(users["base"], now["base"]) == []
 
 
@@ -486,19 +489,6 @@ def test_the_box_stands_under_the_title():
 def test_a_chapter_without_a_title_is_refused():
     with pytest.raises(BuildError, match="no title"):
         add_banner({"cells": [prose("Text.")]}, "BOX")
-
-
-@pytest.mark.parametrize("url", ["", "https://example.org/demod"])
-def test_launch_and_repository_buttons_appear_only_with_the_address(tmp_path, url):
-    (tmp_path / "before.yml").write_text((ROOT / "_config.yml").read_text().replace('url: ""', f'url: "{url}"'))
-    write_config(tmp_path / "before.yml", tmp_path / "after.yml")
-    config = (tmp_path / "after.yml").read_text()
-    assert ("launch_buttons" in config) is bool(url)
-    assert ("use_repository_button" in config) is bool(url)
-
-
-def test_the_address_of_the_repository_is_the_one_of_the_configuration_and_empty():
-    assert 'url: ""' in (ROOT / "_config.yml").read_text()
 
 
 # The list of figures

@@ -7,7 +7,8 @@ import torch
 from IPython.core.formatters import DisplayFormatter
 
 from demod import chapter as module
-from demod.artifacts import load_arrays, read_json
+from demod import shipped
+from demod.artifacts import load_arrays, read_json, sha256
 from demod.chapter import begin
 from demod.figures.style import canvas
 
@@ -113,12 +114,14 @@ def test_the_same_figure_is_the_same_svg_to_the_byte(chapter):
     assert svg.read_bytes() == first
 
 
-def test_a_figure_names_the_weights_once_the_networks_are_loaded(chapter, monkeypatch):
-    monkeypatch.setitem(module.sys.modules, "demod.dcgan", module)
+def test_a_figure_names_the_weights_if_they_could_be_loaded(chapter, monkeypatch):
+    monkeypatch.setitem(module.sys.modules, "demod.shipped", shipped)
     chapter.figure(drawing(), "figure-2")
     weights = read_json("_build/figures/landscape/figure-2.json")["weights"]
-    assert weights == {path.stem: read_json(path)["sha256"] for path in module.WEIGHTS.glob("*.json")}
-    assert weights != {}
+    assert weights == {path.stem: sha256(path) for path in shipped.WEIGHTS.glob("*.safetensors")} != {}
+    monkeypatch.delitem(module.sys.modules, "demod.shipped")
+    chapter.figure(drawing(), "figure-2")
+    assert read_json("_build/figures/landscape/figure-2.json")["weights"] == {}
 
 
 def test_the_commit_is_unknown_outside_a_repository(folder, monkeypatch):
@@ -251,10 +254,12 @@ def test_cells_of_sweeps_are_kept_apart_by_chapter_and_by_code(chapter, folder, 
     assert chapter.store() != before
 
 
-def test_a_stored_result_is_found_in_the_repository(chapter):
+def test_a_stored_result_is_found_from_any_folder(chapter):
     assert chapter.stored("results/benchmark-descend.json").is_file()
 
 
-def test_a_result_that_is_not_there_is_named_with_the_remedy(chapter):
-    with pytest.raises(ValueError, match=r"results/none.json is not there; run the chapter in a clone"):
+def test_a_result_that_is_not_there_is_named_with_those_that_are(chapter):
+    with pytest.raises(
+        ValueError, match=r"name is 'results/none.json', but the stored files are: results/benchmark-descend"
+    ):
         chapter.stored("results/none.json")

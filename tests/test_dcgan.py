@@ -4,7 +4,6 @@ import sys
 import time
 from copy import deepcopy
 from dataclasses import asdict, replace
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,7 +11,7 @@ import torch
 from PIL import Image
 from torch import nn
 
-from demod import dcgan
+from demod import dcgan, shipped
 from demod.artifacts import load_tensors, save_tensors, sha256, write_json
 from demod.data import distortion_images, random_distortions, resize
 from demod.dcgan import (
@@ -20,16 +19,14 @@ from demod.dcgan import (
     ImageGenerator,
     Training,
     TrainingSettings,
-    closest_in_range,
     discriminator_network,
     generator_network,
-    load_card,
     load_generator,
-    representation_error,
     ship,
     train,
     training_images,
 )
+from demod.shipped import load_card
 
 SMALL = TrainingSettings(latent=5, base_width=2, steps=6, batch_size=4)
 
@@ -370,7 +367,7 @@ def test_a_shipped_generator_is_the_one_of_its_card(name, rng):
     assert G.widths == (SETTINGS[name].latent, 4096)
     assert card["settings"] == asdict(SETTINGS[name])
     assert card["steps"] == SETTINGS[name].steps
-    assert card["sha256"] == sha256(dcgan.WEIGHTS / f"{name}.safetensors")
+    assert card["sha256"] == sha256(shipped.WEIGHTS / f"{name}.safetensors")
     sample = G(torch.randn(4, G.widths[0], generator=rng))
     assert ((sample >= 0) & (sample <= 1)).all()
     assert sample.std(0).max() > 0.01  # the images differ
@@ -390,7 +387,7 @@ def test_a_generator_that_is_not_shipped_is_refused_with_those_that_are():
 
 @pytest.fixture
 def weights(tmp_path, monkeypatch):
-    monkeypatch.setattr(dcgan, "WEIGHTS", tmp_path / "weights")
+    monkeypatch.setattr(shipped, "WEIGHTS", tmp_path / "weights")
     (tmp_path / "weights").mkdir()
     return tmp_path / "weights"
 
@@ -410,13 +407,6 @@ def test_a_shipped_file_is_the_average_rounded(uninterrupted, images, weights, r
     assert {t.dtype for t in tensors.values() if t.is_floating_point()} == {dtype}
 
 
-def test_weights_that_are_not_those_of_the_card_are_refused(uninterrupted, images, weights):
-    card = ship("toy", uninterrupted, resize(images[:1]))
-    write_json(weights / "toy.json", card | {"sha256": "0" * 64})
-    with pytest.raises(ValueError, match=r"toy\.safetensors does not match its card"):
-        load_generator("toy")
-
-
 def test_weights_of_another_shape_are_refused_by_name(uninterrupted, images, weights):
     card, path = ship("toy", uninterrupted, resize(images[:1])), weights / "toy.safetensors"
     tensors, _ = load_tensors(path)
@@ -424,46 +414,3 @@ def test_weights_of_another_shape_are_refused_by_name(uninterrupted, images, wei
     write_json(weights / "toy.json", card | {"sha256": sha256(path)})
     with pytest.raises(ValueError, match=r"toy\.safetensors holds no DCGAN onto 64 × 64 pixels; `make weights`"):
         load_generator("toy")
-
-
-def test_a_run_that_has_not_ended_is_not_shipped(images, weights):
-    with pytest.raises(ValueError, match="toy stands at step 0 of 6; let the training end first"):
-        ship("toy", Training(images, SMALL), resize(images[:1]))
-    assert list(weights.iterdir()) == []
-
-
-# Representation
-
-
-@pytest.fixture(scope="module")
-def distortions():
-    return load_generator("distortions")
-
-
-def test_an_image_in_the_range_is_represented_far_better_than_one_outside(distortions):
-    rng = torch.Generator().manual_seed(4)
-    inside = distortions(torch.randn(2, 50, generator=rng)).reshape(2, 64, 64)
-    noise = torch.rand(1, 64, 64, generator=rng)
-    error = representation_error(distortions, torch.cat([inside, noise]))
-    assert (error[:2] < error[2] / 100).all()
-    assert error[2] > 0.05  # a smooth image cannot follow noise of variance 1/12
-
-
-def test_the_closest_image_is_in_the_range_and_has_the_error_that_is_stated(distortions):
-    target = resize(random_distortions(2, seed=3))
-    nearest, error = closest_in_range(distortions, target, starts=2, iterations=40)
-    assert nearest.shape == target.shape
-    torch.testing.assert_close(error, (nearest - target).square().mean((-1, -2)), rtol=1e-4, atol=1e-8)
-
-
-def test_more_starts_and_iterations_never_represent_worse(distortions):
-    # The first start of three is not that of one (other numbers are drawn), so only the best iterate can be compared.
-    target = resize(random_distortions(1, seed=3))
-    errors = [closest_in_range(distortions, target, starts=1, iterations=n)[1] for n in (1, 60)]
-    assert errors[1] < errors[0]
-
-
-def test_the_checkpoint_of_a_run_is_not_code(images, tmp_path):
-    Training(images, SMALL).save(tmp_path / "run.safetensors")
-    head = Path(tmp_path / "run.safetensors").read_bytes()[8:9]
-    assert head == b"{"  # safetensors: eight bytes of length, then JSON; a pickle would begin otherwise

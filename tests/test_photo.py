@@ -11,9 +11,9 @@ from typer.testing import CliRunner
 
 from demod import photo
 from demod.cli import app
-from demod.dcgan import load_card
 from demod.demodulation import BEST_SETTING, drawn_problems
 from demod.photo import Picture, PictureError, cut, join, largest_expected_residual, read_picture, recover_picture, shrink
+from demod.shipped import load_card
 
 FEW = replace(BEST_SETTING, iterations=2, starts=1)
 WRITTEN = {"signal.png", "modulator.png", "figure.png", "recovery.json"}

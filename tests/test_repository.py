@@ -18,6 +18,8 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 from pybtex.database import parse_file
 
+from demod.book.launch import install_cell, read_repository
+
 ROOT = Path(__file__).parents[1]
 CHAPTERS = sorted((ROOT / "chapters").glob("*.ipynb"))
 TEMPLATE = ROOT / "templates" / "chapter.ipynb"
@@ -31,14 +33,14 @@ PINNED = {canonicalize_name(Requirement(line).name) for line in LOCK}
 
 # Each module imports only from those before it.
 LAYERS = (
-    *("arguments", "artifacts", "processes", "generators"),
+    *("arguments", "artifacts", "checkpoints", "shipped", "processes", "generators"),
     *("objective", "expectation", "wdc", "hyperbolas"),
     *("factors", "descent", "landscape", "baselines"),
     *("data", "image_generator", "dcgan", "demodulation", "autoencoder", "photo"),
     *("sweeps", "comparison", "image_study", "intervals", "claims"),
     "figures",
     *("chapter", "book"),
-    "cli",
+    *("cli", "__main__"),
 )
 
 
@@ -86,18 +88,27 @@ def test_a_chapter_is_committed_without_outputs(notebook):
 def test_a_chapter_begins_with_the_three_parameters(notebook):
     first = code_cells(notebook)[0]
     assert first["metadata"]["tags"] == ["parameters"]
-    assert source(first).split("\n") == ['profile = "quick"', 'device = "auto"', "seed = 2019"]
+    lines = source(first).split("\n")
+    assert [line.split("  # ")[0] for line in lines] == ['profile = "quick"', 'device = "auto"', "seed = 2019"]
+    assert all("  # " in line for line in lines)  # papermill --help-notebook shows these explanations
     assert not any("parameters" in cell["metadata"].get("tags", []) for cell in code_cells(notebook)[1:])
+
+
+@pytest.mark.parametrize("notebook", [*CHAPTERS, TEMPLATE], ids=name)
+def test_a_chapter_then_installs_demod_where_it_is_missing(notebook):
+    second = code_cells(notebook)[1]
+    assert second["metadata"]["tags"] == ["install", "remove-cell"]
+    assert source(second) == install_cell(read_repository(ROOT))
 
 
 @pytest.mark.parametrize("notebook", CHAPTERS, ids=name)
 def test_a_chapter_opens_itself_under_its_own_name(notebook):
-    assert f'begin("{notebook.stem}", profile=profile, device=device, seed=seed)' in source(code_cells(notebook)[1])
+    assert f'begin("{notebook.stem}", profile=profile, device=device, seed=seed)' in source(code_cells(notebook)[2])
 
 
 @pytest.mark.parametrize("notebook", [*CHAPTERS, TEMPLATE], ids=name)
 def test_a_chapter_is_thin(notebook):
-    cells = [source(cell) for cell in code_cells(notebook)[2:]]  # after the parameters and the settings
+    cells = [source(cell) for cell in code_cells(notebook)[3:]]  # after the parameters, the installation and the settings
     assert 3 <= len(cells) <= 15
     for cell in cells:
         assert len(cell.strip().split("\n")) <= 12, cell
@@ -141,7 +152,13 @@ def test_every_module_has_its_layer():
 @pytest.mark.parametrize("path", MODULES, ids=name)
 def test_every_import_is_a_declared_dependency(path):
     layer = path.relative_to(ROOT / "demod").with_suffix("").parts[0]
-    extra = EXTRAS["book"] if layer in LAYERS[-4:] else EXTRAS["rivals"] if path.stem == "bias_field" else []
+    extra = (
+        EXTRAS["book"] + EXTRAS["chapters"]
+        if layer in LAYERS[-5:]
+        else EXTRAS["rivals"]
+        if path.stem == "bias_field"
+        else []
+    )
     declared = PROJECT["dependencies"] + extra
     allowed = {canonicalize_name(Requirement(line).name) for line in declared}
     tops = {module.partition(".")[0] for module in imported(path)} - {"demod"} - sys.stdlib_module_names

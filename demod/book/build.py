@@ -24,6 +24,7 @@ from demod.artifacts import read_json, sha256, write_json
 from demod.book.execution import Chapter, execute
 from demod.book.html import check_html, drop_source_maps, mend_roles
 from demod.book.ingredients import chapter_ingredients
+from demod.book.launch import check_install_cell, read_repository
 from demod.book.layout import BuildError, Layout, only_build, recover_folder, remedy, replace_folder, sources
 from demod.book.notebooks import COLOURS, check_source, read_notebook
 from demod.book.numbers import corrected, read_numbers, results_block
@@ -128,10 +129,11 @@ def plan(layout: Layout, profile: str, device: str) -> list[Chapter]:
         device = "cuda" if torch.cuda.is_available() else "cpu"
     parameters = {"profile": profile, "device": device, "seed": SEED}
     mnist = cache(mnist_available)
+    repository = read_repository(layout.root)
     chapters, problems = [], []
     for slug, path in layout.notebooks().items():
         notebook = read_notebook(path)
-        if found := check_source(notebook, parameters):
+        if found := check_source(notebook, parameters) + check_install_cell(notebook, repository):
             problems += [f"{slug}: {problem}." for problem in found]
         else:
             try:
@@ -243,7 +245,8 @@ def render(layout: Layout, chapters: list[Chapter]) -> bool:
     html = site / "_build" / "html"
     if done.returncode != 0 or not (html / "index.html").is_file():
         log = done.stdout + done.stderr
-        raise BuildError(f"jupyter-book refuses the book:\n{_complaints(log, layout)}\n{remedy(log)}".rstrip())
+        said = _complaints(log, layout) or f"it ended with status {done.returncode} and wrote nothing."
+        raise BuildError(f"jupyter-book refuses the book:\n{said}\n{remedy(log)}".rstrip())
     drop_source_maps(html)
     mend_roles(html)
     if problems := check_html(html):

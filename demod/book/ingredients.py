@@ -1,7 +1,7 @@
 """What a chapter depends on, by content: the cache of the build.
 
 A chapter runs again exactly when one of its ingredients changed: its code (not its prose), its parameters, a module of
-`demod` that it reaches through `from demod.x import y`, the shipped weights if it reaches `demod.dcgan`, a file under
+`demod` that it reaches through `from demod.x import y`, the shipped weights if it reaches `demod.shipped`, a file under
 results/ that its code names, whether MNIST is at hand if it reaches `demod.data`, requirements.lock, Python or torch.
 """
 
@@ -37,7 +37,7 @@ def chapter_ingredients(
         "torch": version("torch"),
     }
     files = {"requirements.lock": root / "requirements.lock"} | modules | _results(code, root)
-    if "demod.dcgan" in modules:
+    if "demod.shipped" in modules:
         files |= {f"weights/{path.name}": path for path in sorted((package / "weights").glob("*.*"))}
     if "demod.data" in modules:
         found["MNIST"] = "at hand" if mnist() else "absent"

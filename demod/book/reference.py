@@ -13,7 +13,7 @@ from demod.artifacts import sha256
 from demod.book.ingredients import PACKAGE
 
 INTRODUCTION = "chapters/package"
-LEFT_OUT = {"__init__", "book", "cli"}
+LEFT_OUT = {"__init__", "__main__", "book", "cli"}
 MEMBERS = "   :members:\n   :special-members: __call__"
 
 

@@ -19,6 +19,7 @@ import yaml
 from demod.artifacts import read_json, write_json
 from demod.book.citation import citation
 from demod.book.gallery import figure_cards, paper_table, read_figures
+from demod.book.launch import with_buttons
 from demod.book.layout import BuildError, Layout, fresh_folder
 from demod.book.notebooks import Cell, Notebook, code_cells, read_notebook, text
 from demod.book.numbers import read_numbers
@@ -157,14 +158,7 @@ def add_banner(notebook: Notebook, box: str) -> None:
 
 def write_config(source: Path, target: Path) -> None:
     """Copy `_config.yml`, with launch and repository buttons if it names the repository."""
-    config = yaml.safe_load(source.read_text(encoding="utf-8"))
-    if config.get("repository", {}).get("url"):
-        config["html"] |= {"use_repository_button": True, "use_issues_button": True}
-        config["launch_buttons"] = {
-            "notebook_interface": "jupyterlab",
-            "binderhub_url": "https://mybinder.org",
-            "colab_url": "https://colab.research.google.com",
-        }
+    config = with_buttons(yaml.safe_load(source.read_text(encoding="utf-8")))
     target.write_text(yaml.safe_dump(config, sort_keys=False, allow_unicode=True), encoding="utf-8")
 
 
