@@ -89,7 +89,15 @@ class Chapter:
         return self.profile == "quick"
 
     def choose(self, name: str, *, quick: Any, full: Any) -> Any:
-        """Return `quick` or `full`, by profile, and record the pair: the page says what the other profile would change."""
+        """Return `quick` or `full`, by profile, and record the pair: the page says what the other profile would change.
+
+        Raises
+        ------
+        ValueError
+            If the two are the same.
+        """
+        if quick == full:
+            raise ValueError(f"{name} is {quick!r} in both profiles, so that there is nothing to choose; assign it.")
         self.choices[name] = {"quick": quick, "full": full}
         self._write_record()
         return quick if self.quick else full
@@ -115,7 +123,9 @@ class Chapter:
         path = _folder("DEMOD_FIGURES", "figures") / self.slug / name
         seconds, inches = self._lap(), fig.get_size_inches().tolist()
         with matplotlib.rc_context({"svg.hashsalt": f"{self.slug}/{name}"}), atomic_path(path.with_suffix(".svg")) as svg:
-            fig.savefig(svg, format="svg", metadata={"Date": None})
+            fig.savefig(
+                svg, format="svg", dpi=DPI, metadata={"Date": None}
+            )  # surfaces are pixels there, too: they are large
         with atomic_path(path.with_suffix(".png")) as png:
             fig.savefig(png, format="png", dpi=DPI)
             display(Image(data=png.read_bytes(), width=round(96 * inches[0])))

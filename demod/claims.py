@@ -481,7 +481,7 @@ _CLAIMS = (
             Criterion(
                 "change", r"largest $\lVert W_T - W_0 \rVert / \lVert W_0 \rVert$ over the layers of a trained generator"
             ),
-            Criterion("before", r"largest searched $\hat\epsilon$ over the layers before training"),
+            Criterion("before", r"largest searched $\hat\epsilon/\alpha$ over the layers before training"),
             Criterion("after", "the same after training"),
         ),
     ),
@@ -673,7 +673,7 @@ _CLAIMS = (
     Claim(
         "I5",
         "Section 4",
-        "Stochastic gradient descent with step size 1 and momentum .9.",
+        "Stochastic gradient descent with step size 1 and momentum .9 recovers the images.",
         (
             Criterion("paper", "median PSNR of the digit, the paper's setting, in dB"),
             Criterion("notebook", "the same, the setting of the published notebook"),

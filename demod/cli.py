@@ -365,19 +365,27 @@ def address(
 def compare(
     first: Annotated[Path, typer.Argument(help="The folder of a book that was built.", file_okay=False, exists=True)],
     second: Annotated[Path, typer.Argument(help="The folder of another.", file_okay=False, exists=True)],
+    output: Annotated[
+        Path | None,
+        typer.Option(help="Also write as JSON how far the arrays agree, with this machine and both versions."),
+    ] = None,
 ) -> None:
     """Compare the arrays behind all figures of two builds, bit for bit, times apart; differences exit with 1.
 
     `make determinism` builds the book twice and compares.
     """
-    from demod.book.arrays import compare_builds
+    from demod.artifacts import machine, write_json
+    from demod.book.arrays import agreement, build_versions, differences, read_builds
     from demod.book.layout import BuildError
 
+    builds = first.resolve(), second.resolve()
     try:
-        problems = compare_builds(first.resolve(), second.resolve())
+        arrays, versions = read_builds(*builds), [build_versions(build) for build in builds]
     except (BuildError, OSError, ValueError) as error:
         _fail(error)
-    if problems:
+    if output is not None:
+        write_json(output, agreement(*arrays) | machine() | {"versions": versions})
+    if problems := differences(*arrays):
         _fail(ValueError("\n".join(problems)))
     Console(highlight=False).print("All arrays behind the figures are the same to the bit.")
 

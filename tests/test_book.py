@@ -15,7 +15,7 @@ from demod.artifacts import load_arrays, read_json
 from demod.book import build as module
 from demod.book.citation import citation
 from demod.book.gallery import drawings, figure_cards, paper_table, read_figures, short_commit
-from demod.book.html import check_html, drop_source_maps, mend_roles
+from demod.book.html import check_html, drop_source_maps, mend_roles, share_images
 from demod.book.ingredients import PACKAGE, changed, chapter_ingredients, reached_modules
 from demod.book.layout import BuildError, Layout, only_build, recover_folder, replace_folder
 from demod.book.notebooks import check_run, check_source, read_notebook
@@ -480,6 +480,13 @@ def test_an_interactive_figure_takes_the_alternative_text_of_its_cell():
     assert shown == '<div class="demod-interactive" role="figure" aria-label="A &quot;surface&quot;">plot</div>'
 
 
+def test_progress_bars_stay_out_of_the_pages_and_of_the_notebooks_to_download():
+    bar, result = stream("stderr", "100%|███| 5/5 [00:02<00:00]"), stream("stdout", "done")
+    page = {"cells": [code("a")]}
+    add_outputs(page, {"cells": [code("a") | {"outputs": [*bar, *result]}]})
+    assert page["cells"][0]["outputs"] == result
+
+
 def test_the_box_stands_under_the_title():
     content = {"cells": [prose("(label)=\n# Title\n\nText."), code("1")]}
     add_banner(content, "BOX")
@@ -502,7 +509,7 @@ def test_a_figure_of_the_paper_is_listed_with_its_caption_code_cost_and_provenan
     assert 'alt="Empty axes"' in row
     assert '<a href="steady.html#fig-axes">steady</a>' in row
     assert "<code>demod.figures.style</code>" in row
-    assert f" | {figures[0].card['seconds']:.1f} | " in row
+    assert f"<br>{figures[0].card['seconds']:.1f} s<br>" in row
     assert 'href="../figures/steady/figure-1b.json"' in row
     assert f"quick, CPU, seed 2019, {short_commit(figures[0].card['commit'])}" in row
 
@@ -535,6 +542,7 @@ def test_the_code_of_a_figure_is_the_module_whose_function_its_cell_calls():
         code('from demod.figures import geometry as figures\nchapter.figure(figures.plot_radii(a), "of-a-module")'),
         code('chapter.figure(plot_surface(a), "first")'),
         code('chapter.figure(fig, "made-elsewhere")'),
+        code("if False:\n    %pip install nothing"),
     )
     found = {name: drawing.modules for name, drawing in drawings(content).items()}
     both, geometry = ("demod.figures.images", "demod.figures.landscape"), ("demod.figures.geometry",)
@@ -596,6 +604,19 @@ def test_source_maps_are_dropped_and_nothing_else(tmp_path):
 # Numbers
 
 NUMBERS = {"demodulation": {"psnr": {"value": 26.31, "text": "26.3"}, "count": {"value": 8, "text": "8"}}}
+
+
+def test_a_picture_is_in_the_book_once_and_the_page_shows_it(tmp_path):
+    for name, content in (("figures/one/f.png", b"f"), ("_images/0a1b.png", b"f"), ("_images/strip.png", b"other")):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes(content)
+    page = tmp_path / "chapters/one.html"
+    page.parent.mkdir()
+    page.write_text('<img alt="a" src="../_images/0a1b.png"><img alt="b" src="../_images/strip.png">')
+    share_images(tmp_path)
+    assert page.read_text() == '<img alt="a" src="../figures/one/f.png"><img alt="b" src="../_images/strip.png">'
+    assert [path.name for path in (tmp_path / "_images").iterdir()] == ["strip.png"]
+    assert check_html(tmp_path) == []
 
 
 def test_numbers_inside_the_tolerance_pass():

@@ -9,7 +9,15 @@ from typer.testing import CliRunner
 
 from demod.artifacts import read_json, save_arrays
 from demod.book import build as module
-from demod.book.arrays import accept_figures, compare_builds, compare_figures, differences, read_figures, statistics
+from demod.book.arrays import (
+    accept_figures,
+    agreement,
+    compare_figures,
+    differences,
+    read_builds,
+    read_figures,
+    statistics,
+)
 from demod.book.layout import Layout
 from demod.cli import app
 
@@ -102,6 +110,15 @@ def test_a_figure_of_one_build_only_is_a_difference():
     assert differences(ARRAYS, {}) == [f"{name} is in one of the two builds only" for name in sorted(ARRAYS)]
 
 
+def test_agreement_is_the_relative_distance_of_each_array_that_is_not_the_same():
+    F, gaps = ARRAYS["landscape/figure-1b/f"], np.array([2.0, np.nan, np.nan])
+    other = changed("landscape/figure-1b/f", 1.25 * F) | {"population/rho/gaps": gaps, "related/methods/names": np.zeros(2)}
+    found = agreement(ARRAYS, other)
+    assert (found["arrays"], found["identical"], found["reshaped"]) == (5, 2, 1)
+    assert found["relative"] == {"population/rho/gaps": 1.0, "landscape/figure-1b/f": pytest.approx(0.25)}
+    assert agreement(ARRAYS, {})["reshaped"] == 5
+
+
 def test_times_are_neither_read_nor_compared(tmp_path):
     save_arrays(tmp_path / "x/cost.npz", {"n": np.arange(3), "lifted": np.arange(3.0)}, {"timing": ["lifted"]})
     assert read_figures(tmp_path, ["x"]).keys() == {"x/cost/n"}
@@ -122,7 +139,7 @@ def test_two_builds_leave_the_same_arrays_and_the_commands_say_so(tmp_path):
     roots = [write_book(tmp_path / name, notebook("heavy", HEAVY)) for name in ("first", "second")]
     for root in roots:
         run(root)
-    assert compare_builds(*roots) == []
+    assert differences(*read_builds(*roots)) == []
     found = read_figures(Layout(roots[0]).figures, ["heavy"])
     assert found.keys() == {f"heavy/products/{name}" for name in ("product", "singular", "words")}
     shown = CliRunner().invoke(app, ["compare", *map(str, roots)])
@@ -132,8 +149,10 @@ def test_two_builds_leave_the_same_arrays_and_the_commands_say_so(tmp_path):
     assert accepted["heavy/products/product"]["shape"] == [700, 700]
     assert compare_figures(found, accepted) == []
     shutil.rmtree(roots[1] / "_build/figures/heavy")
-    shown = CliRunner().invoke(app, ["compare", *map(str, roots)])
+    output = tmp_path / "agreement.json"
+    shown = CliRunner().invoke(app, ["compare", *map(str, roots), "--output", str(output)])
     assert shown.exit_code == 1
+    assert {"arrays": 3, "identical": 0, "reshaped": 3}.items() <= read_json(output).items()
     assert "heavy/products/product is in one of the two builds only" in shown.stderr
 
 

@@ -242,6 +242,11 @@ def test_the_record_is_json_that_any_reader_accepts(chapter):
     assert json.loads(module.Path("_build/numbers/landscape.json").read_text())["choices"]["widths"]["full"] == [3, 4]
 
 
+def test_a_choice_between_two_that_are_the_same_is_refused(chapter):
+    with pytest.raises(ValueError, match="images is 12 in both profiles, so that there is nothing to choose; assign it"):
+        chapter.choose("images", quick=12, full=12)
+
+
 # Results of longer runs
 
 

@@ -122,6 +122,15 @@ def test_every_work_that_a_chapter_cites_is_in_the_bibliography(notebook):
     assert {key.strip() for group in groups for key in group.split(",")} <= known
 
 
+@pytest.mark.parametrize("page", sorted((ROOT / "chapters").iterdir()), ids=name)
+def test_no_formula_has_its_backslashes_doubled(page):
+    prose = page.read_text()
+    if page.suffix == ".ipynb":
+        cells = json.loads(prose)["cells"]
+        prose = "\n".join("".join(cell["source"]) for cell in cells if cell["cell_type"] == "markdown")
+    assert re.findall(r".*\\\\[A-Za-z|,].*", prose) == []
+
+
 # The package
 
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from demod.artifacts import load_arrays, sha256
+from demod.artifacts import load_arrays, read_json, sha256
 from demod.book.layout import Layout
 from demod.book.numbers import RELATIVE_TOLERANCE, expected_path
 
@@ -59,7 +59,7 @@ def _distance(left: np.ndarray, right: np.ndarray) -> str:
 
 def statistics(array: np.ndarray) -> Accepted:
     """Return what is accepted of an array; of one that holds no numbers, its hash."""
-    if array.dtype.kind not in "fiub":
+    if not _is_number(array):
         return {"shape": list(array.shape), "sha256": sha256(array)}
     finite = array[np.isfinite(array)].astype(float)
     found: Accepted = {"shape": list(array.shape), "finite": finite.size}
@@ -105,6 +105,47 @@ def _show(value: Any) -> str:
     return f"{value:.6g}" if isinstance(value, float) else str(value)
 
 
-def compare_builds(first: Path, second: Path) -> list[str]:
-    """Return which arrays behind the figures differ between the last builds of the books in two folders."""
-    return differences(*(read_figures(layout.figures, layout.notebooks()) for layout in map(Layout, (first, second))))
+def read_builds(first: Path, second: Path) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+    """Return the arrays behind the figures of the last builds of the books in two folders."""
+    left, right = (read_figures(layout.figures, layout.notebooks()) for layout in map(Layout, (first, second)))
+    return left, right
+
+
+def build_versions(root: Path) -> dict[str, str]:
+    """Return the versions that the last build of the book in `root` was made with, as its first chapter names them."""
+    layout = Layout(root)
+    return read_json(layout.numbers / f"{next(iter(layout.notebooks()))}.json")["versions"]
+
+
+def agreement(first: Mapping[str, np.ndarray], second: Mapping[str, np.ndarray]) -> dict[str, Any]:
+    """Return how far the arrays of two builds agree.
+
+    Returns
+    -------
+    dict
+        arrays, their number; identical, of how many all bits are the same; reshaped, how many differ in shape or type or
+        are in one build only; relative, of each other array with numbers ‖a - b‖/‖a‖ over the entries that are finite in
+        both, by name, the largest first.
+    """
+    names = first.keys() & second.keys()
+    alike = {name for name in names if (first[name].shape, first[name].dtype) == (second[name].shape, second[name].dtype)}
+    identical = {name for name in alike if sha256(first[name]) == sha256(second[name])}
+    distances = {
+        name: _relative_distance(first[name], second[name]) for name in alike - identical if _is_number(first[name])
+    }
+    return {
+        "arrays": len(first.keys() | second.keys()),
+        "identical": len(identical),
+        "reshaped": len(first.keys() | second.keys()) - len(alike),
+        "relative": dict(sorted(distances.items(), key=lambda item: -item[1])),
+    }
+
+
+def _is_number(array: np.ndarray) -> bool:
+    return array.dtype.kind in "fiub"
+
+
+def _relative_distance(left: np.ndarray, right: np.ndarray) -> float:
+    both = np.isfinite(left) & np.isfinite(right)
+    a, b = left[both].astype(float), right[both].astype(float)
+    return float(np.linalg.norm(a - b) / max(np.linalg.norm(a), np.finfo(float).tiny))

@@ -22,7 +22,7 @@ from rich.console import Console
 
 from demod.artifacts import read_json, sha256, write_json
 from demod.book.execution import Chapter, execute
-from demod.book.html import check_html, drop_source_maps, mend_roles
+from demod.book.html import check_html, drop_source_maps, mend_roles, share_images
 from demod.book.ingredients import chapter_ingredients
 from demod.book.launch import check_install_cell, read_repository
 from demod.book.layout import BuildError, Layout, only_build, recover_folder, remedy, replace_folder, sources
@@ -249,6 +249,7 @@ def render(layout: Layout, chapters: list[Chapter]) -> bool:
         raise BuildError(f"jupyter-book refuses the book:\n{said}\n{remedy(log)}".rstrip())
     drop_source_maps(html)
     mend_roles(html)
+    share_images(html)
     if problems := check_html(html):
         raise BuildError("The HTML is not as it should be:\n" + "\n".join(problems))
     parameters = chapters[0].parameters if chapters else {}

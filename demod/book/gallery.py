@@ -13,10 +13,10 @@ from typing import Any
 
 from demod.artifacts import read_json
 from demod.book.ingredients import imported_names
-from demod.book.notebooks import Cell, Notebook, code_cells, python_code, read_notebook, text, title
+from demod.book.notebooks import Cell, Notebook, cell_code, code_cells, python_code, read_notebook, title
 
 PAPER = re.compile(r"figure-(\d+[a-z]?)\b")
-HEAD = "| the paper | here | chapter | code | seconds | provenance |\n| --- | --- | --- | --- | --- | --- |"
+HEAD = "| the paper | here | chapter, code, cost and provenance |\n| --- | --- | --- |"
 FILES = {"svg": "SVG", "png": "PNG", "npz": "arrays"}
 
 
@@ -75,15 +75,8 @@ def paper_table(figures: list[Figure], *, sources: bool) -> str:
         if figure.paper:
             here = f"{_picture(figure)}<br>{_first_sentence(figure.drawing.caption)}"
             chapter = f'<a href="{figure.place}">{figure.card["chapter"]}</a>'
-            cells = (
-                f"**{figure.paper}**",
-                here,
-                chapter,
-                _code(figure, sources),
-                f"{figure.card['seconds']:.1f}",
-                _origin(figure),
-            )
-            rows.append(f"| {' | '.join(cells)} |")
+            made = (chapter, _code(figure, sources), f"{figure.card['seconds']:.1f} s", _origin(figure))
+            rows.append(f"| **{figure.paper}** | {here} | {'<br>'.join(made)} |")
     return "\n".join(['<div class="demod-index">', "", HEAD, *rows, "", "</div>"])
 
 
@@ -97,8 +90,9 @@ def figure_cards(figures: list[Figure], *, sources: bool) -> str:
 
 
 def _card(figure: Figure, sources: bool) -> str:
-    paper = f"**{figure.paper} of the paper.** " if figure.paper else ""
-    caption = paper + _first_sentence(figure.drawing.caption or figure.card["figure"])
+    caption = _first_sentence(figure.drawing.caption or figure.card["figure"])
+    if figure.paper and not caption.startswith(figure.paper):
+        caption = f"**{figure.paper} of the paper.** {caption}"
     place = f'<a href="{figure.place}">in its chapter</a>'
     facts = f"{place} · {_code(figure, sources)} · {figure.card['seconds']:.1f} s · {_origin(figure)}"
     lines = [
@@ -157,7 +151,7 @@ def drawings(notebook: Notebook) -> dict[str, Drawing]:
     everything = tuple(sorted(name for name in imported_names(code, "demod") if name in set(sources.values())))
     found = {}
     for _, cell in code_cells(notebook):
-        tree = ast.parse(text(cell))
+        tree = ast.parse(cell_code(cell))
         used = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
         modules = tuple(sorted({sources[name] for name in used & sources.keys()})) or everything
         for name in _figure_names(tree):

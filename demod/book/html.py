@@ -9,11 +9,13 @@ from html.parser import HTMLParser
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
+from demod.artifacts import sha256
 from demod.book.notebooks import TRACEBACK
 
 LOADED = {"script": "src", "link": "href", "img": "src", "source": "src", "iframe": "src", "video": "src", "audio": "src"}
 CITATIONS = '<div role="list" class="citation-list">'
 LARGEST = 60e6  # bytes of the whole book: it is carried about, and opened without a network
+IMAGE = re.compile(r"\b_images/[\w.-]+\.png")
 CSS_URL = re.compile(r"""(?:url\(|@import)\s*["']?(?:https?:)?//[^"')]+""")
 
 
@@ -63,6 +65,20 @@ def drop_source_maps(folder: Path) -> None:
     """Remove the source maps of the theme's scripts and styles, megabytes that only its authors use."""
     for path in (folder / "_static").rglob("*.map"):
         path.unlink()
+
+
+def share_images(folder: Path) -> None:
+    """Lead the pages to the files of the figures where `_images` has copies of them, megabytes, and remove the copies."""
+    figures = {sha256(path): path.relative_to(folder).as_posix() for path in (folder / "figures").rglob("*.png")}
+    copies = {path: figures.get(sha256(path)) for path in (folder / "_images").glob("*.png")}
+    instead = {f"_images/{path.name}": figure for path, figure in copies.items() if figure}
+    for page in folder.rglob("*.html"):
+        content = page.read_text(encoding="utf-8")
+        shared = IMAGE.sub(lambda found: instead.get(found[0], found[0]), content)
+        if shared != content:
+            page.write_text(shared, encoding="utf-8")
+    for name in instead:
+        (folder / name).unlink()
 
 
 def mend_roles(folder: Path) -> None:

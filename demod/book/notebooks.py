@@ -62,16 +62,21 @@ def title(notebook: Notebook) -> str:
     return next((line.removeprefix("# ").strip() for line in prose.split("\n") if line.startswith("# ")), "")
 
 
+def cell_code(cell: Cell) -> str:
+    """Return the code of a cell as Python, magics and shell escapes spelled out as calls."""
+    return TransformerManager().transform_cell(text(cell))
+
+
 def python_code(notebook: Notebook) -> str:
-    """Return all code of a notebook as one Python program, magics and shell escapes spelled out as calls."""
-    return "\n".join(TransformerManager().transform_cell(text(cell)) for _, cell in code_cells(notebook))
+    """Return all code of a notebook as one Python program."""
+    return "\n".join(cell_code(cell) for _, cell in code_cells(notebook))
 
 
 def check_source(notebook: Notebook, parameters: Mapping[str, Any]) -> list[str]:
     """Return why a notebook cannot be run with `parameters`; nothing if it can."""
     problems = []
     for number, cell in code_cells(notebook):
-        code = TransformerManager().transform_cell(text(cell))
+        code = cell_code(cell)
         if SHELL.search(code):
             problems.append(f"cell {number} calls the shell, whose failure would go unseen; call Python instead")
         try:

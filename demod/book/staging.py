@@ -113,7 +113,8 @@ def page_of(slug: str, notebook: Notebook, layout: Layout, marks: dict[str, str]
 def add_outputs(notebook: Notebook, executed: Notebook) -> None:
     """Give the code cells of `notebook` the outputs of the same cells of `executed`."""
     for (_, cell), (_, done) in zip(code_cells(notebook), code_cells(executed), strict=True):
-        cell["outputs"], cell["execution_count"] = done["outputs"], done["execution_count"]
+        shown = [output for output in done["outputs"] if output.get("name") != "stderr"]  # progress bars: warnings fail
+        cell["outputs"], cell["execution_count"] = shown, done["execution_count"]
         _set_width(cell)
         _describe(cell)
     notebook["cells"] = [part for cell in notebook["cells"] for part in _figure_apart(cell)]

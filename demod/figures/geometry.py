@@ -39,7 +39,8 @@ def plot_valleys(
     levels = (0, 0.2, 0.4, 0.6, 0.7, 0.8, 0.85, 0.88, 0.9, 0.92, 0.94, 0.96, 0.98, 0.99, 1.0)
     for ax, f, title in zip(grid, (expected, valleys), ("infinite width", "one pair of networks"), strict=True):
         filled = ax.contourf(angle, angle, f, levels=levels, cmap="viridis")
-        ax.contour(angle, angle, f, levels=levels, colors="white", linewidths=0.3)
+        filled.set_rasterized(True)
+        ax.contour(angle, angle, f, levels=levels, colors="white", linewidths=0.3).set_rasterized(True)
         ax.set(xlabel=r"turn of $h$ from $h_0$", aspect="equal", title=title)
         ax.set_xticks(*TURNS)
         ax.set_yticks(*TURNS)

@@ -26,7 +26,7 @@ def plot_surface(h: np.ndarray, m: np.ndarray, f: np.ndarray, products: np.ndarr
     fig, ax = canvas(size=(6.0, 4.8), subplot_kw={"projection": "3d", "computed_zorder": False})
     H, M = np.meshgrid(h, m)
     surface = {"cmap": "viridis", "norm": Normalize(0, CLIP), "rcount": 120, "ccount": 120, "linewidth": 0}
-    ax.plot_surface(H, M, np.minimum(f, CLIP), alpha=0.85, antialiased=True, **surface)
+    ax.plot_surface(H, M, np.minimum(f, CLIP), alpha=0.85, antialiased=True, rasterized=True, **surface)
     for (x, y), value, colour, label in zip(branch_lines(products, h.max()), values, CURVES, CURVE_LABELS, strict=True):
         ax.plot(x, y, value + 0.02, color=colour, linewidth=2.2, label=label, zorder=5)
     ax.set(xlabel="$h$", ylabel="$m$", zlabel=r"$f(h, m)\ /\ \frac{1}{2}\|y_0\|^2$", zlim=(0, CLIP))
@@ -40,7 +40,8 @@ def plot_contours(h: np.ndarray, m: np.ndarray, f: np.ndarray, products: np.ndar
     """Draw the level sets of f (len(m), len(h)), in units of 1/2 ‖y‖², with the predicted branches over them."""
     fig, ax = canvas(size=(6.0, 5.2))
     filled = ax.contourf(h, m, np.minimum(f, CLIP), levels=LEVELS, cmap="viridis", norm=BoundaryNorm(LEVELS, 256))
-    ax.contour(h, m, f, levels=LEVELS, colors="white", linewidths=0.4)
+    filled.set_rasterized(True)
+    ax.contour(h, m, f, levels=LEVELS, colors="white", linewidths=0.4).set_rasterized(True)
     for (x, y), colour, label in zip(branch_lines(products, h.max()), CURVES, CURVE_LABELS, strict=True):
         ax.plot(x, y, color="white", linewidth=4)
         ax.plot(x, y, color=colour, linewidth=2.2, linestyle="--", label=label)

@@ -48,7 +48,8 @@ def plot_population(t: np.ndarray, theta: np.ndarray, f: np.ndarray, kappa: np.n
     fig, axes = canvas(1, 2, size=(6.6, 4.0), sharey=True)
     for ax, values, floor, curves, title in zip(axes, f, kappa, STATIONARY, ("0", r"\pi"), strict=True):
         filled = ax.contourf(t, theta, values, levels=LEVELS, cmap="viridis", norm=BoundaryNorm(LEVELS, 256), extend="max")
-        ax.contour(t, theta, values, levels=LEVELS, colors="white", linewidths=0.4)
+        filled.set_rasterized(True)
+        ax.contour(t, theta, values, levels=LEVELS, colors="white", linewidths=0.4).set_rasterized(True)
         ax.plot(floor, theta, color="white", linestyle="--", linewidth=1.6)
         for curve, end in zip(curves, (0, -1), strict=True):
             ax.plot(floor[end], theta[end], "o", color=CURVES[curve], markeredgecolor="white", markersize=9, clip_on=False)

@@ -28,10 +28,11 @@ def plot_layers(names: list[str], before: np.ndarray, after: np.ndarray) -> Figu
 def plot_check(histories: dict[str, np.ndarray]) -> Figure:
     """Draw the mean-squared residual (iterations + 1, images) with and without the sign check, the medians thick."""
     fig, ax = canvas(size=(6.0, 3.2))
-    for (label, history), colour in zip(histories.items(), (WITH_CHECK, WITHOUT_CHECK), strict=True):
+    styles = {"color": WITH_CHECK, "linewidth": 4}, {"color": WITHOUT_CHECK, "linewidth": 2, "linestyle": "--"}
+    for (label, history), style in zip(histories.items(), styles, strict=True):
         steps = np.arange(1, len(history) + 1)
-        ax.loglog(steps, history, color=colour, linewidth=0.5, alpha=0.4)
-        ax.loglog(steps, np.median(history, axis=1), color=colour, linewidth=2.2, label=label)
+        ax.loglog(steps, history, color=style["color"], linewidth=0.5, alpha=0.4)
+        ax.loglog(steps, np.median(history, axis=1), label=label, **style)
     ax.set(xlabel="iteration $i + 1$", ylabel=r"$\|w_i \odot x_i - y_0\|^2\ /\ 4096$")
     ax.legend(frameon=False)
     return fig

@@ -56,7 +56,7 @@ def plot_expansion(expansion: np.ndarray, success: dict[str, np.ndarray], bands:
     ax.set(xlabel="expansion of the inner layer, $n_1/n$", ylabel="share recovered", xscale="log", ylim=(-0.03, 1.03))
     ax.set_xticks(expansion, [f"{value:g}" for value in expansion])
     ax.minorticks_off()
-    ax.legend(frameon=False, fontsize=9)
+    ax.legend(frameon=False, fontsize=9, loc="lower right")
     return fig
 
 
@@ -91,7 +91,7 @@ def interactive_collapse(ratios: dict[int, np.ndarray], success: dict[int, np.nd
         xaxis={"type": "log", "range": edges, "title": "ℓ / (2 n̄<sup>1−a</sup> n<sup>a</sup>)", "tickvals": ticks},
         yaxis={"title": "share recovered", "range": (-0.03, 1.03)},
         sliders=[{"steps": steps, "active": first, "currentvalue": {"prefix": "ℓ ∝ nᵃ, a = "}, "pad": {"t": 50}}],
-        margin={"l": 60, "r": 10, "t": 10, "b": 50},
-        legend={"x": 0.02, "y": 0.98},
+        margin={"l": 60, "r": 10, "t": 50, "b": 50},
+        legend={"orientation": "h", "x": 0, "y": 1.02, "yanchor": "bottom"},
     )
     return fig

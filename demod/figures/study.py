@@ -31,21 +31,25 @@ def plot_intervals(kinds: dict[str, str], digit: np.ndarray, modulator: np.ndarr
     return fig
 
 
-def plot_matrix(values: np.ndarray, rows: Sequence[str], columns: Sequence[str], groups: Sequence[str]) -> Figure:
-    """Draw a table of medians (rows, groups · columns), darker where larger, the largest of each column in bold."""
-    fig, ax = canvas(size=(0.47 * values.shape[1] + 1.6, 0.36 * len(rows) + 1.2))
-    ax.imshow(values, cmap="Blues", norm=Normalize(5, 50), aspect="auto")
+def plot_matrix(values: np.ndarray, methods: Sequence[str], conditions: Sequence[str], families: Sequence[str]) -> Figure:
+    """Draw a table of medians, a row a condition of each family and a column a method: darker where larger.
+
+    values has the shape (methods, families · conditions). The largest of each row is in bold.
+    """
+    fig, ax = canvas(size=(0.5 * len(methods) + 2.0, 0.27 * values.shape[1] + 1.6))
+    ax.imshow(values.T, cmap="Blues", norm=Normalize(5, 50), aspect="auto")
     best = values.argmax(0)
     for (i, j), value in np.ndenumerate(values):
         style = {"weight": "bold"} if best[j] == i else {}
-        ax.text(j, i, f"{value:.0f}", ha="center", va="center", fontsize=8, color="white" if value > 32 else BLACK, **style)
-    each = len(columns)
-    ax.set(yticks=range(len(rows)), yticklabels=rows, xticks=range(values.shape[1]))
-    ax.set_xticklabels(list(columns) * len(groups), fontsize=7, rotation=90)
-    for k, group in enumerate(groups):
-        ax.text(each * k + (each - 1) / 2, -0.7, group, ha="center", va="bottom", fontsize=9)
+        ax.text(i, j, f"{value:.0f}", ha="center", va="center", fontsize=9, color="white" if value > 32 else BLACK, **style)
+    each = len(conditions)
+    ax.set(xticks=range(len(methods)), yticks=range(values.shape[1]), yticklabels=list(conditions) * len(families))
+    ax.set_xticklabels(methods, rotation=40, ha="left", rotation_mode="anchor")
+    ax.xaxis.tick_top()
+    for k, family in enumerate(families):
+        ax.text(len(methods) - 0.3, each * k + (each - 1) / 2, family, rotation=-90, ha="left", va="center", fontsize=9)
         if k:
-            ax.axvline(each * k - 0.5, color="white", linewidth=3)
+            ax.axhline(each * k - 0.5, color="white", linewidth=4)
     ax.tick_params(length=0)
     ax.spines[:].set_visible(False)
     return fig
@@ -59,6 +63,6 @@ def plot_starts(psnr: np.ndarray, residual: np.ndarray) -> Figure:
     for k, image in enumerate(order):
         ax.plot([k] * len(psnr), psnr[:, image], "o", color=SKY, markersize=4, label="a start" if k == 0 else None)
         ax.plot(k, psnr[kept[image], image], "D", color=BLUE, label="least residual" if k == 0 else None)
-    ax.set(xlabel="digit", ylabel="PSNR of the digit in dB", xticks=range(psnr.shape[1]))
+    ax.set(xlabel="image", ylabel="PSNR of the digit in dB", xticks=range(psnr.shape[1]))
     ax.legend(frameon=False)
     return fig

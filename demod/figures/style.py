@@ -25,6 +25,16 @@ SIGNAL, MODULATOR, OBSERVATION, TRUTH = BLUE, ORANGE, GREY, BLACK
 WITH_CHECK, FIRST_CHECK, WITHOUT_CHECK = GREEN, SKY, VERMILION
 PAPER, BEST = SKY, GREEN
 
+# what the families of modulators are called, and the prior of the digits among them
+PRIORS = {
+    "digits": "digits",
+    "bump": "the paper's bumps",
+    "bumps": "sums of bumps",
+    "edge": "edges",
+    "stripes": "stripes",
+    "digit": "second digits",
+}
+
 
 def canvas(rows: int = 1, columns: int = 1, *, size: tuple[float, float] = (6.0, 3.6), **axes: Any) -> tuple[Figure, Any]:
     """Return a figure of `size` inches and its axes, an `Axes` or an array of them; `axes` goes to `Figure.subplots`.
