@@ -320,13 +320,14 @@ def recover(
 def accept(root: Annotated[Path, typer.Option(file_okay=False, exists=True)] = Path()) -> None:
     """Write numbers, verdicts and arrays of figures of the last build to tests/expected as the accepted ones, for review.
 
-    Tolerances that are there are kept; new numbers and arrays get 5 %, integers none.
+    Tolerances that are there are kept; new numbers and arrays get 5 %, integers none. The table of README.md takes the
+    numbers of the quick profile with MNIST.
     """
-    from demod.artifacts import read_json, write_json
+    from demod.artifacts import atomic_path, read_json, write_json
     from demod.book.arrays import accept_figures, figures_path, read_figures
     from demod.book.layout import Layout
     from demod.book.numbers import accept as accepted
-    from demod.book.numbers import expected_path, read_numbers
+    from demod.book.numbers import corrected, expected_path, read_numbers, results_block
     from demod.book.verdicts import accepted_verdicts, read_verdicts, verdicts_path
 
     layout = Layout(root.resolve())
@@ -339,8 +340,15 @@ def accept(root: Annotated[Path, typer.Option(file_okay=False, exists=True)] = P
     figures = figures_path(layout.root, stamp)
     arrays = read_figures(layout.figures, stamp["chapters"])
     write_json(figures, accept_figures(arrays, read_json(figures) if figures.is_file() else {}))
-    for written in (path, verdicts, figures):
-        Console(highlight=False).print(f"{written.relative_to(layout.root)}: review it with `git diff`")
+    written, readme = [path, verdicts, figures], layout.root / "README.md"
+    if (stamp["profile"], stamp["mnist"]) == ("quick", True) and readme.is_file():
+        text = readme.read_text(encoding="utf-8")
+        if block := results_block(text):
+            with atomic_path(readme) as temporary:
+                temporary.write_text(text.replace(block, corrected(block, numbers, exactly=True)), encoding="utf-8")
+            written.append(readme)
+    for changed in written:
+        Console(highlight=False).print(f"{changed.relative_to(layout.root)}: review it with `git diff`")
 
 
 @app.command(hidden=True)

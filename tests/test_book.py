@@ -10,9 +10,11 @@ from pathlib import Path
 import pytest
 from fixture_book import CLAIM, FIGURE, PARAMETERS, ROOT, TEXT, code, contents, notebook, prose, run, write_book
 from rich.console import Console
+from typer.testing import CliRunner
 
-from demod.artifacts import load_arrays, read_json
+from demod.artifacts import load_arrays, read_json, write_json
 from demod.book import build as module
+from demod.book.build import STAMP
 from demod.book.citation import citation
 from demod.book.gallery import drawings, figure_cards, paper_table, read_figures, short_commit
 from demod.book.html import check_html, drop_source_maps, mend_roles, share_images
@@ -35,6 +37,7 @@ from demod.book.verdicts import (
     verdict_tables,
 )
 from demod.claims import LEDGER, Verdict, judge
+from demod.cli import app
 
 CONSOLE = Console(file=StringIO())
 
@@ -601,11 +604,6 @@ def test_source_maps_are_dropped_and_nothing_else(tmp_path):
     assert [path.name for path in (tmp_path / "_static/scripts").iterdir()] == ["theme.js"]
 
 
-# Numbers
-
-NUMBERS = {"demodulation": {"psnr": {"value": 26.31, "text": "26.3"}, "count": {"value": 8, "text": "8"}}}
-
-
 def test_a_picture_is_in_the_book_once_and_the_page_shows_it(tmp_path):
     for name, content in (("figures/one/f.png", b"f"), ("_images/0a1b.png", b"f"), ("_images/strip.png", b"other")):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
@@ -617,6 +615,11 @@ def test_a_picture_is_in_the_book_once_and_the_page_shows_it(tmp_path):
     assert page.read_text() == '<img alt="a" src="../figures/one/f.png"><img alt="b" src="../_images/strip.png">'
     assert [path.name for path in (tmp_path / "_images").iterdir()] == ["strip.png"]
     assert check_html(tmp_path) == []
+
+
+# Numbers
+
+NUMBERS = {"demodulation": {"psnr": {"value": 26.31, "text": "26.3"}, "count": {"value": 8, "text": "8"}}}
 
 
 def test_numbers_inside_the_tolerance_pass():
@@ -668,6 +671,22 @@ def test_a_number_of_the_readme_may_be_off_by_what_machines_differ_in(shown):
 @pytest.mark.parametrize("shown", ["24.9", "27.7", "26", "26.31", "many"])
 def test_a_wrong_number_of_the_readme_is_corrected(shown):
     assert corrected(results_block(README.format(shown)), NUMBERS) == "| PSNR | **26.3**<!-- demodulation.psnr --> dB |\n"
+
+
+def test_a_number_is_corrected_exactly_when_asked():
+    block = "| 26.4<!-- demodulation.psnr --> dB |"
+    assert corrected(block, NUMBERS) == block
+    assert corrected(block, NUMBERS, exactly=True) == "| 26.3<!-- demodulation.psnr --> dB |"
+
+
+@pytest.mark.parametrize(("mnist", "shown"), [(True, "42"), (False, "41")])
+def test_accepting_a_build_with_mnist_brings_its_numbers_into_the_readme(book, mnist, shown):
+    root = shutil.copytree(book, book.with_name(f"accepted-{mnist}"))
+    (root / "README.md").write_text("<!-- results:begin -->\n| 41<!-- steady.answer --> |\n<!-- results:end -->\nMore.\n")
+    stamp = root / "_build/html" / STAMP
+    write_json(stamp, read_json(stamp) | {"mnist": mnist})
+    assert CliRunner().invoke(app, ["accept", "--root", str(root)]).exit_code == 0
+    assert f"\n| {shown}<!-- steady.answer --> |\n" in (root / "README.md").read_text()
 
 
 @pytest.mark.parametrize(("shown", "same"), [("1.0e-03", True), ("1.1e-03", True), ("1.2e-03", False), ("1.0e-04", False)])

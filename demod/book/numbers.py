@@ -78,8 +78,8 @@ def results_block(readme: str) -> str | None:
     return found.group() if found else None
 
 
-def corrected(block: str, numbers: Numbers) -> str:
-    """Return `block` with every marked number as its page shows it; what machines differ in is left alone.
+def corrected(block: str, numbers: Numbers, *, exactly: bool = False) -> str:
+    """Return `block` with every marked number as its page shows it; what machines differ in is left alone, unless exactly.
 
     Raises
     ------
@@ -95,7 +95,7 @@ def corrected(block: str, numbers: Numbers) -> str:
                 f"README.md quotes {name}, but no chapter glues it; the numbers are: {', '.join(sorted(flat))}."
             )
         shown, text = found["shown"], flat[name]["text"]
-        return found.group() if _same(shown, text) else text + found["mark"]
+        return found.group() if not exactly and _same(shown, text) else text + found["mark"]
 
     return MARKED.sub(replace, block)
 
