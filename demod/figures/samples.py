@@ -56,7 +56,7 @@ def plot_expansion(expansion: np.ndarray, success: dict[str, np.ndarray], bands:
     ax.set(xlabel="expansion of the inner layer, $n_1/n$", ylabel="share recovered", xscale="log", ylim=(-0.03, 1.03))
     ax.set_xticks(expansion, [f"{value:g}" for value in expansion])
     ax.minorticks_off()
-    ax.legend(frameon=False, fontsize=9, loc="lower right")
+    fig.legend(*ax.get_legend_handles_labels(), loc="outside lower center", ncols=2, frameon=False, fontsize=9)
     return fig
 
 
