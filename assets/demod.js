@@ -28,6 +28,10 @@ function replaceSlider(figure, plot, slider) {
 
 function turnByKeys(figure, plot) {
   const turns = { ArrowLeft: [-TURN, 0], ArrowRight: [TURN, 0], ArrowUp: [0, TURN], ArrowDown: [0, -TURN] };
+  if (window.innerWidth < 600) {
+    const { x, y, z } = plot.layout.scene.camera.eye; // a narrow screen sees the whole scene from farther away
+    Plotly.relayout(plot, { "scene.camera.eye": { x: 1.5 * x, y: 1.5 * y, z: 1.5 * z } });
+  }
   plot.tabIndex = 0;
   plot.setAttribute("role", "group");
   plot.setAttribute("aria-label", "Surface: the arrow keys turn it");
@@ -47,6 +51,25 @@ function turnByKeys(figure, plot) {
   hint.textContent = "Drag to turn, or press the arrow keys when it has the focus.";
   figure.append(hint);
 }
+
+// A formula stays on one line with the punctuation behind it; one that is wider than its line scrolls.
+function keepTogether(formula) {
+  const after = formula.nextSibling;
+  const marks = after?.nodeType === Node.TEXT_NODE ? after.data.match(/^[.,;:!?)\]”’]+/)?.[0] : undefined;
+  const room = formula.parentElement.closest("p, li, td, th, dd, dt, figcaption, h1, h2, h3")?.clientWidth ?? Infinity;
+  if (formula.offsetWidth > room) formula.classList.add("demod-wide");
+  else if (marks) {
+    const whole = Object.assign(document.createElement("span"), { className: "demod-whole" });
+    formula.before(whole);
+    after.splitText(marks.length);
+    whole.append(formula, after);
+  }
+}
+
+window.addEventListener("load", async () => {
+  await window.MathJax?.startup?.promise;
+  document.querySelectorAll("span.math").forEach(keepTogether);
+});
 
 document.addEventListener("DOMContentLoaded", () => {
   for (const summary of document.querySelectorAll("nav details > summary")) {

@@ -102,11 +102,16 @@ class Result:
             low, high = self.interval
             return f"{self.value:.3g} (95 %: {low:.3g} to {high:.3g})"
         if not self.error:
-            return f"{self.value:d}" if isinstance(self.value, int) else f"{self.value:.3g}"
+            return f"{self.value:d}" if isinstance(self.value, int) else _rounded(self.value)
         places = 1 - floor(log10(self.error))
         if not 0 <= places <= 6:
             return f"{self.value:.2e} ± {self.error:.1e}"
         return f"{self.value:.{places}f} ± {self.error:.{places}f}"
+
+
+def _rounded(value: float) -> str:
+    """Return three digits of a number; more of one just below 1, which is not 1."""
+    return f"{value:.3g}" if value >= 1 or f"{value:.3g}" != "1" else f"{value:.6g}"
 
 
 @dataclass(frozen=True)
@@ -234,7 +239,7 @@ _CLAIMS = (
         r"For $n = p = 1$ and $d = s = 2$ there are four hyperbolic branches, at $\lvert hm \rvert = 1, \rho_2, "
         r"\rho_2, \rho_2^2$ with $\rho_2 = 1/\pi$.",
         (
-            Criterion("widths", "widths measured", low=3),
+            Criterion("widths", "widths in the fit", low=3),
             Criterion("networks", "networks at each width", low=400),
             Criterion("global_error", r"branch $(h_0, m_0)$: largest deviation from 1", high=1e-9),
             Criterion("h", r"branch $(-\rho_d h_0, m_0)$, extrapolated linearly in 1/width; theory .3183"),
@@ -251,7 +256,7 @@ _CLAIMS = (
         r"The branch of the planted codes is the lowest: in units of $\frac12 \lVert y_0 \rVert^2$ the four heights "
         r"are $0$, $1 - \rho_2^2$, $1 - \rho_2^2$ and $1 - \rho_2^4$.",
         (
-            Criterion("widths", "widths measured", low=3),
+            Criterion("widths", "widths in the fit", low=3),
             Criterion("networks", "networks at each width", low=400),
             Criterion("global_error", r"branch $(h_0, m_0)$: largest height", high=1e-9),
             Criterion("h", r"branch $(-\rho_d h_0, m_0)$, extrapolated linearly in 1/width; theory .8987"),
@@ -374,7 +379,7 @@ _CLAIMS = (
         "L7",
         "Section 1.1, after (3); Section 2, first observation",
         r"The minimisers of (2) lie close to four curves, so that descent can be trapped at the three spurious ones, "
-        r"also for $n, p \ge 2$.",
+        r"also for $n, p \ge 2$, however wide the networks.",
         (
             Criterion(
                 "stuck",

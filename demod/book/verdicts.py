@@ -115,8 +115,15 @@ def exceptions(recorded: Mapping[str, Recorded], pages: Mapping[str, Path]) -> s
     lines = []
     for claim in named:
         link, verdict = _shown(claim, recorded[claim.id], pages)
-        lines.append(f"- **{link}** {verdict}: {claim.statement}")
+        lines.append(f"- **{link}** {verdict}: {claim.statement}{_failed(claim, recorded[claim.id])}")
     return "\n".join(lines) or "Nothing: every claim with a bound met it."
+
+
+def _failed(claim: Claim, recorded: Recorded) -> str:
+    """Return which criteria of a claim were not met, in brackets after its statement."""
+    failed = [criterion for criterion in claim.criteria if recorded.criteria[criterion.name]["holds"] is False]
+    shown = (f"{part.text}: {recorded.criteria[part.name]['shown']}, required {part.required}" for part in failed)
+    return "".join(f" ({words})" for words in shown)
 
 
 def _counts(recorded: Mapping[str, Recorded]) -> dict[Verdict, int]:

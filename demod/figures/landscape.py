@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 from matplotlib.colors import BoundaryNorm, Normalize
 from matplotlib.figure import Figure
+from scipy.interpolate import RegularGridInterpolator
 
 from demod.figures.style import CURVE_LABELS, CURVES, GREY, canvas
 
@@ -93,16 +94,18 @@ def plot_extrapolation(
     return fig
 
 
-def interactive_surface(h: np.ndarray, m: np.ndarray, f: np.ndarray, products: np.ndarray, values: np.ndarray) -> Any:
-    """Return a plotly figure of the same surface, to be turned by hand."""
+def interactive_surface(h: np.ndarray, m: np.ndarray, f: np.ndarray, products: np.ndarray) -> Any:
+    """Return a plotly figure of the same surface, to be turned by hand; the branches lie on it, not at their heights."""
     from plotly import graph_objects as go
 
     ramp = {"cmin": 0, "cmax": CLIP, "colorscale": "Viridis", "opacity": 0.92, "colorbar": {"len": 0.6, "thickness": 12}}
     names = ("global curve", "−ρ h₀", "−ρ m₀", "−ρ h₀, −ρ m₀")
     fig = go.Figure(go.Surface(x=h, y=m, z=np.minimum(f, CLIP).round(4), name="f", **ramp))
-    for (x, y), value, colour, name in zip(branch_lines(products, h.max()), values, CURVES, names, strict=True):
+    height = RegularGridInterpolator((m, h), np.minimum(f, CLIP))
+    for (x, y), colour, name in zip(branch_lines(products, h.max()), CURVES, names, strict=True):
         line = {"color": colour, "width": 7}
-        fig.add_scatter3d(x=x[::4], y=y[::4], z=np.full(len(x[::4]), value + 0.02), mode="lines", line=line, name=name)
+        z = height(np.stack([y, x], -1)) + 0.02
+        fig.add_scatter3d(x=x[::2], y=y[::2], z=z[::2].round(4), mode="lines", line=line, name=name)
     scene = {"xaxis_title": "h", "yaxis_title": "m", "zaxis_title": "f / ½‖y₀‖²", "zaxis_range": (0, CLIP)}
     fig.update_layout(
         scene=scene | {"camera_eye": {"x": 1.1, "y": -1.5, "z": 1.0}, "aspectratio": {"x": 1, "y": 1, "z": 0.7}},
