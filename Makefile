@@ -93,7 +93,7 @@ weights: $(READY)  ## train all priors and ship them in demod/weights (hours on 
 	  $(BIN)/demod autoencode $$prior || exit 1; done
 
 bench: $(READY)  ## run the comparisons of benchmarks/
-	@for comparison in benchmarks/*.py; do $(BIN)/python $$comparison || exit 1; done
+	@$(BIN)/demod bench
 
 clean:  ## remove the built book and all caches; .venv stays
 	rm -rf _build .pytest_cache .ruff_cache .mypy_cache .doit.db*

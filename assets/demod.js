@@ -52,17 +52,24 @@ function turnByKeys(figure, plot) {
   figure.append(hint);
 }
 
-// A formula stays on one line with the punctuation behind it; one that is wider than its line scrolls.
+// A formula stays on one line with the punctuation around it; one that is wider than its line scrolls.
 function keepTogether(formula) {
-  const after = formula.nextSibling;
-  const marks = after?.nodeType === Node.TEXT_NODE ? after.data.match(/^[.,;:!?)\]”’]+/)?.[0] : undefined;
   const room = formula.parentElement.closest("p, li, td, th, dd, dt, figcaption, h1, h2, h3")?.clientWidth ?? Infinity;
-  if (formula.offsetWidth > room) formula.classList.add("demod-wide");
-  else if (marks) {
-    const whole = Object.assign(document.createElement("span"), { className: "demod-whole" });
-    formula.before(whole);
-    after.splitText(marks.length);
-    whole.append(formula, after);
+  if (formula.offsetWidth > room) {
+    formula.classList.add("demod-wide");
+    return;
+  }
+  const { previousSibling: before, nextSibling: after } = formula;
+  const opening = before?.nodeType === Node.TEXT_NODE && before.data.match(/[([“‘]+$/)?.[0];
+  const closing = after?.nodeType === Node.TEXT_NODE && after.data.match(/^[.,;:!?)\]”’]+/)?.[0];
+  if (!opening && !closing) return;
+  const whole = Object.assign(document.createElement("span"), { className: "demod-whole" });
+  formula.before(whole);
+  if (opening) whole.append(before.splitText(before.length - opening.length));
+  whole.append(formula);
+  if (closing) {
+    after.splitText(closing.length);
+    whole.append(after);
   }
 }
 

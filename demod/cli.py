@@ -5,6 +5,8 @@ or names a picture that cannot be used.
 """
 
 import signal
+import subprocess
+import sys
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
@@ -52,6 +54,7 @@ if TYPE_CHECKING:
 
 Group = StrEnum("Group", {letter: letter for letter in GROUPS})  # type: ignore[misc] # mypy asks for a literal
 
+BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 DEVICE = typer.Option(help="auto takes CUDA where there is one, else the CPU.")
 
 
@@ -314,6 +317,28 @@ def recover(
         bound = report["largest_expected_residual"]
         message = f"warning: {report['warning']}: digits and bumps like the training images leave at most {bound:.2e}"
         Console(stderr=True, highlight=False, soft_wrap=True).print(Text(message, "yellow"))
+
+
+@app.command()
+def bench(
+    names: Annotated[
+        list[str] | None,
+        typer.Argument(help="Comparisons, by the names of their files. [default: all]", metavar="[NAME]..."),
+    ] = None,
+) -> None:
+    """Measure the package against its peers, side by side, and store the results under results/ (minutes each).
+
+    The comparisons are the scripts of benchmarks/ in the repository, each with a --help of its own. Let the machine be idle.
+    """
+    scripts = {path.stem: path for path in sorted(BENCHMARKS.glob("*.py"))}
+    if not scripts:
+        _fail(ValueError("there is no folder benchmarks: demod is installed without its repository; run it in a clone."))
+    chosen = names or list(scripts)
+    if unknown := [name for name in chosen if name not in scripts]:
+        _fail(ValueError(f"there is no comparison {', '.join(unknown)}; there are {', '.join(scripts)}."), 2)
+    for name in chosen:
+        if status := subprocess.run([sys.executable, str(scripts[name])], check=False).returncode:
+            _fail(RuntimeError(f"{name} ended with status {status}; its message is above."))
 
 
 @app.command(hidden=True)

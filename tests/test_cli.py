@@ -8,7 +8,7 @@ import pytest
 import torch
 from typer.testing import CliRunner
 
-from demod import autoencoder, dcgan, image_study
+from demod import autoencoder, cli, dcgan, image_study
 from demod import data as data_module
 from demod.artifacts import read_json, write_json
 from demod.book import build as build_module
@@ -248,3 +248,37 @@ def test_without_a_book_there_is_nothing_to_read(tmp_path, command):
     shown = demod(command, "--root", str(tmp_path))
     assert shown.exit_code == 1
     assert "run `demod build` first" in shown.stderr
+
+
+@pytest.fixture
+def benchmarks(tmp_path, monkeypatch):
+    """Two comparisons: one leaves a file, one fails."""
+    monkeypatch.setattr(cli, "BENCHMARKS", tmp_path)
+    (tmp_path / "fast.py").write_text("from pathlib import Path\nPath(__file__).with_suffix('.json').write_text('{}')\n")
+    (tmp_path / "broken.py").write_text("raise SystemExit(3)\n")
+    return tmp_path
+
+
+def test_a_comparison_is_run_by_its_name(benchmarks):
+    assert demod("bench", "fast").exit_code == 0
+    assert (benchmarks / "fast.json").is_file()
+
+
+def test_a_comparison_that_fails_fails_the_command(benchmarks):
+    shown = demod("bench")
+    assert shown.exit_code == 1
+    assert "broken ended with status 3" in shown.stderr
+
+
+def test_a_comparison_that_is_not_there_is_refused_with_those_that_are(benchmarks, tmp_path, monkeypatch):
+    shown = demod("bench", "slow")
+    assert (shown.exit_code, "there is no comparison slow; there are broken, fast." in shown.stderr) == (2, True)
+    monkeypatch.setattr(cli, "BENCHMARKS", tmp_path / "nowhere")
+    shown = demod("bench")
+    assert (shown.exit_code, "demod is installed without its repository" in shown.stderr) == (1, True)
+
+
+def test_the_package_is_the_command():
+    done = subprocess.run([sys.executable, "-m", "demod", "--help"], capture_output=True, text=True, check=False)
+    assert done.returncode == 0
+    assert "Usage: demod [OPTIONS] COMMAND" in done.stdout

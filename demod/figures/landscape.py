@@ -108,7 +108,7 @@ def interactive_surface(h: np.ndarray, m: np.ndarray, f: np.ndarray, products: n
         fig.add_scatter3d(x=x[::2], y=y[::2], z=z[::2].round(4), mode="lines", line=line, name=name)
     scene = {"xaxis_title": "h", "yaxis_title": "m", "zaxis_title": "f / ½‖y₀‖²", "zaxis_range": (0, CLIP)}
     fig.update_layout(
-        scene=scene | {"camera_eye": {"x": 1.1, "y": -1.5, "z": 1.0}, "aspectratio": {"x": 1, "y": 1, "z": 0.7}},
+        scene=scene | {"camera_eye": {"x": 0.9, "y": -1.1, "z": 1.6}, "aspectratio": {"x": 1, "y": 1, "z": 0.7}},
         margin={"l": 0, "r": 0, "t": 0, "b": 0},
         legend={"orientation": "h", "y": 0, "font": {"color": GREY}},
         paper_bgcolor="rgba(0,0,0,0)",
