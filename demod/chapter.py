@@ -123,9 +123,7 @@ class Chapter:
         path = _folder("DEMOD_FIGURES", "figures") / self.slug / name
         seconds, inches = self._lap(), fig.get_size_inches().tolist()
         with matplotlib.rc_context({"svg.hashsalt": f"{self.slug}/{name}"}), atomic_path(path.with_suffix(".svg")) as svg:
-            fig.savefig(
-                svg, format="svg", dpi=DPI, metadata={"Date": None}
-            )  # surfaces are pixels there, too: they are large
+            fig.savefig(svg, format="svg", dpi=DPI, metadata={"Date": None})  # surfaces are pixels here, too
         with atomic_path(path.with_suffix(".png")) as png:
             fig.savefig(png, format="png", dpi=DPI)
             display(Image(data=png.read_bytes(), width=round(96 * inches[0])))
@@ -189,7 +187,7 @@ class Chapter:
         """
         path = Path(__file__).parent / name
         if not path.is_file():
-            there = ", ".join(sorted(f"results/{file.name}" for file in (path.parents[0]).glob("*"))) or "none"
+            there = ", ".join(sorted(f"results/{file.name}" for file in path.parent.glob("*"))) or "none"
             raise ValueError(f"name is {name!r}, but the stored files are: {there}.")
         return path
 
