@@ -78,7 +78,8 @@ release: book  ## pack the book and the package, with checksums, into _build/rel
 	@cd _build/release && sha256sum * > SHA256SUMS && cat SHA256SUMS
 
 chapter:  ## begin the chapter NAME=<slug> from templates/chapter.ipynb
-	@echo "$(NAME)" | grep -Eqx '[a-z][a-z0-9-]*' || { echo "Give the chapter a name: make chapter NAME=momentum" >&2; exit 1; }
+	@echo "$(NAME)" | grep -Eqx '[a-z][a-z0-9-]*' || { \
+	  echo "Give the chapter a name of lower case letters, digits and hyphens: make chapter NAME=momentum" >&2; exit 1; }
 	@test ! -e chapters/$(NAME).ipynb || { echo "chapters/$(NAME).ipynb is there already." >&2; exit 1; }
 	@sed 's/CHAPTER/$(NAME)/g' templates/chapter.ipynb > chapters/$(NAME).ipynb
 	@echo "chapters/$(NAME).ipynb is yours: list it in _toc.yml, then '$(BIN)/demod build --chapter $(NAME)' runs it alone"

@@ -701,6 +701,17 @@ def test_a_mark_that_names_no_number_is_refused():
         corrected("0.9<!-- demodulation.ssim -->", NUMBERS)
 
 
+@pytest.mark.parametrize("foreign", ["figures/steady/figure-1b.json", "numbers/steady.json"])
+def test_what_papermill_leaves_by_hand_in_the_same_place_is_made_again(book, foreign):
+    root = shutil.copytree(book, book.with_name(f"foreign-{foreign.split('/')[0]}"))
+    path = root / "_build" / foreign
+    mine = read_json(path)
+    write_json(path, mine | {"seed": 7})
+    assert "steady: figures or numbers that another run left" in run(root)
+    assert read_json(path)["seed"] == 2019
+    assert "steady unchanged" in run(root)
+
+
 def test_a_readme_with_an_old_number_fails_the_build_which_writes_the_right_table(book):
     root = shutil.copytree(book, book.with_name("readme"))
     (root / "README.md").write_text("<!-- results:begin -->\n| 41<!-- steady.answer --> |\n<!-- results:end -->\n")

@@ -160,7 +160,8 @@ def run_chapters(
     """
     chosen = [chapter for chapter in chapters if only in (None, chapter.slug)]
     if not chosen:
-        raise BuildError(f"There is no chapter {only}; _toc.yml lists {', '.join(chapter.slug for chapter in chapters)}.")
+        listed = ", ".join(chapter.slug for chapter in chapters)
+        raise BuildError(f"There is no chapter {only}; _toc.yml lists {listed}. Add `- file: chapters/{only}` to it.")
     stale = [chapter for chapter in chosen if chapter.reasons(layout)]
     on_gpu = any(chapter.parameters["device"] == "cuda" for chapter in stale)
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1  # macOS has none

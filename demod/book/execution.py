@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from demod.artifacts import read_json, write_json
+from demod.artifacts import read_json, sha256, write_json
 from demod.book.ingredients import changed
 from demod.book.layout import BuildError, Layout, remedy, replace_folder
 from demod.book.notebooks import check_run, read_notebook, unfinished
@@ -49,7 +49,14 @@ class Chapter:
         kept = [layout.executed / f"{self.slug}.ipynb", layout.numbers / f"{self.slug}.json", layout.figures / self.slug]
         if not all(path.exists() for path in kept):
             return ["never run"]
-        return changed(self.card(layout).get("ingredients", {}), self.ingredients)
+        card = self.card(layout)
+        foreign = ["figures or numbers that another run left"] if card.get("products") != self.products(layout) else []
+        return changed(card.get("ingredients", {}), self.ingredients) or foreign
+
+    def products(self, layout: Layout) -> str:
+        """Return a hash of the figures and numbers that are there: papermill, called by hand, writes to the same places."""
+        files = [layout.numbers / f"{self.slug}.json", *sorted((layout.figures / self.slug).glob("*"))]
+        return sha256("".join(f"{path.name} {sha256(path)}\n" for path in files).encode())
 
 
 def execute(
@@ -138,5 +145,5 @@ def _accept(chapter: Chapter, layout: Layout, run: Path, seconds: float) -> None
     (run / "numbers" / f"{chapter.slug}.json").replace(layout.numbers / f"{chapter.slug}.json")
     (run / "notebook.ipynb").replace(layout.executed / f"{chapter.slug}.ipynb")
     made = {"chapter": chapter.slug, "seconds": seconds, **chapter.parameters, "ingredients": chapter.ingredients}
-    write_json(card, made)
+    write_json(card, made | {"products": chapter.products(layout)})
     shutil.rmtree(run)

@@ -7,7 +7,7 @@ from doit.task import Task
 from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 
-UNKNOWN_SECONDS = 60.0  # the guess for a chapter that never ran
+UNKNOWN_SECONDS = 60.0  # the first guess for a chapter that never ran; then it is the mean of those that are done
 
 
 class Terminal:
@@ -17,7 +17,9 @@ class Terminal:
         """Show on `console` the chapters of `expected`: slug to seconds of its last run, None where it never ran."""
         self.console, self.workers = console, workers
         self.waiting = {slug: UNKNOWN_SECONDS if seconds is None else seconds for slug, seconds in expected.items()}
+        self.unknown = {slug for slug, seconds in expected.items() if seconds is None}
         self.started: dict[str, float] = {}
+        self.taken: list[float] = []
         self.failures: list[str] = []
         self.bars = Progress(
             SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn(), console=console, transient=True
@@ -55,6 +57,9 @@ class Terminal:
     def add_success(self, task: Task) -> None:
         """Show that a chapter is done."""
         slug, seconds = self._finish(task)
+        self.taken.append(seconds)
+        typical = max(UNKNOWN_SECONDS, sum(self.taken) / len(self.taken))
+        self.waiting |= {name: typical for name in self.unknown & self.waiting.keys()}
         left = self.remaining()
         self.console.print(f"  [green]✓[/] {slug} {seconds:.0f} s" + (f" [dim](about {left:.0f} s left)[/]" if left else ""))
 

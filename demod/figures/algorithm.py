@@ -27,7 +27,7 @@ def plot_convergence(residuals: dict[str, np.ndarray]) -> Figure:
     """Draw relative residuals (iterations + 1, problems) on a logarithmic scale: thin lines, the median thick."""
     fig, grid = canvas(1, len(residuals), size=(6.4, 3.2), sharey=True)
     for ax, (check, runs) in zip(grid, residuals.items(), strict=True):
-        ax.semilogy(runs, color=CHECKS[check], linewidth=0.6, alpha=0.5)
+        ax.semilogy(runs, color=CHECKS.get(check, GREY), linewidth=0.6, alpha=0.5)
         ax.semilogy(np.median(runs, axis=1), color=BLACK, linewidth=1.6)
         ax.set_title(check, fontsize=10)
         ax.set_xlabel("iteration $i$")
