@@ -162,7 +162,8 @@ def run_chapters(
     if not chosen:
         listed = ", ".join(chapter.slug for chapter in chapters)
         raise BuildError(f"There is no chapter {only}; _toc.yml lists {listed}. Add `- file: chapters/{only}` to it.")
-    stale = [chapter for chapter in chosen if chapter.reasons(layout)]
+    reasons = {chapter.slug: chapter.reasons(layout) for chapter in chosen}
+    stale = [chapter for chapter in chosen if reasons[chapter.slug]]
     on_gpu = any(chapter.parameters["device"] == "cuda" for chapter in stale)
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1  # macOS has none
     workers = 1 if on_gpu else max(min(jobs or cores, cores, len(chapters)), 1)
@@ -174,7 +175,7 @@ def run_chapters(
 
     def task_chapter() -> Iterator[dict[str, Any]]:
         for chapter in order:
-            yield _task(chapter, layout, cores // workers, processes, limit)
+            yield _task(chapter, reasons[chapter.slug], layout, cores // workers, processes, limit)
 
     settings = {
         "dep_file": str(layout.products / "doit.json"),
@@ -196,10 +197,14 @@ def run_chapters(
 
 
 def _task(
-    chapter: Chapter, layout: Layout, threads: int, processes: list[subprocess.Popen], limit: float | None
+    chapter: Chapter,
+    reasons: list[str],
+    layout: Layout,
+    threads: int,
+    processes: list[subprocess.Popen],
+    limit: float | None,
 ) -> dict[str, Any]:
-    """Return the doit task of a chapter. Whether it is up to date is read from its card, which survives a killed build."""
-    reasons = chapter.reasons(layout)
+    """Return the doit task of a chapter; it is up to date if there are no `reasons` to run it."""
 
     def action() -> TaskFailed | None:
         try:
