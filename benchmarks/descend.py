@@ -8,7 +8,7 @@ are run in turn, several times; the table gives medians in microseconds per iter
     JAX, jit + vmap         one compiled loop over iterations, the gradient by jax.grad; needs `pip install jax`
 
 The floor is the time of the matrix products that the algorithm needs: through each network one product per layer for z and
--z together, and one back. `make bench` runs it and writes results/benchmark-descend.json, which the book shows.
+-z together, and one back. `make bench` runs it and writes demod_book/results/benchmark-descend.json, which the book shows.
 """
 
 import json
@@ -37,7 +37,7 @@ except ImportError:
 else:
     jax.config.update("jax_enable_x64", True)
 
-RESULT = Path(__file__).parents[1] / "results" / "benchmark-descend.json"
+RESULT = Path(__file__).parents[1] / "demod_book" / "results" / "benchmark-descend.json"
 SIZES = (  # n = p, inner widths, ℓ, problems
     (10, (100,), 1000, 64),
     (10, (100,), 1000, 1),

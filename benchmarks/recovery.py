@@ -5,7 +5,7 @@ folded, parameters that require gradients, each of the four sign checks a forwar
 codes. Step size, momentum, starts, iterations and how often signs are checked are the same. Both sides are run in turn,
 several times; the table gives medians in milliseconds per iteration and image. The floor is the time of the convolutions and
 matrix products alone, once forward and once back through both networks, at the batch size. `make bench` runs it and writes
-results/benchmark-recovery.json.
+demod_book/results/benchmark-recovery.json.
 """
 
 import json
@@ -26,9 +26,9 @@ from demod.artifacts import machine, write_json
 from demod.dcgan import load_generator, shipped_network
 from demod.demodulation import BEST_SETTING, PIXELS, drawn_problems
 from demod.descent import descend
-from demod.image_generator import ImageGenerator
+from demod.priors.image import ImageGenerator
 
-RESULT = Path(__file__).parents[1] / "results" / "benchmark-recovery.json"
+RESULT = Path(__file__).parents[1] / "demod_book" / "results" / "benchmark-recovery.json"
 STEP, MOMENTUM, CHECK_EVERY = BEST_SETTING.step, BEST_SETTING.momentum, BEST_SETTING.reflect_every
 Codes = tuple[Tensor, Tensor]
 

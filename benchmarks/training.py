@@ -5,7 +5,7 @@ and reads its losses; neither instance noise nor a moving average costs it anyth
 and batch are the same. Both are run in turn, several times; the table gives medians in milliseconds per step. The floor is
 the time of the convolutions that the step cannot do without, in bfloat16: through G once forward and once back, through D
 three times forward, twice back to its weights and inputs, once back to its inputs. `make bench` runs it and writes
-results/benchmark-training.json.
+demod_book/results/benchmark-training.json.
 """
 
 import json
@@ -23,9 +23,10 @@ from torch import Tensor, nn
 
 from demod.artifacts import machine, write_json
 from demod.data import distortion_images, resize
-from demod.dcgan import Training, TrainingSettings, discriminator_network, generator_network
+from demod.dcgan import discriminator_network, generator_network
+from demod.training.adversarial import Training, TrainingSettings
 
-RESULT = Path(__file__).parents[1] / "results" / "benchmark-training.json"
+RESULT = Path(__file__).parents[1] / "demod_book" / "results" / "benchmark-training.json"
 LATENT = 100
 
 

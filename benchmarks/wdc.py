@@ -2,7 +2,7 @@
 
 Random sampling gets at least the search's wall time and as many spectral norms; every method reports the largest residual
 it met. The floor is the time of the matrix products that so many Gram matrices cost. `make bench` runs it and writes
-results/benchmark-wdc.json, which the book shows; sizes of your own are only printed:
+demod_book/results/benchmark-wdc.json, which the book shows; sizes of your own are only printed:
 
     python benchmarks/wdc.py --rows 800 --columns 6
 """
@@ -22,7 +22,7 @@ from torch import Tensor
 from demod.artifacts import machine, write_json
 from demod.wdc import estimate_wdc, exact_wdc, wdc_residual
 
-RESULT = Path(__file__).parents[1] / "results" / "benchmark-wdc.json"
+RESULT = Path(__file__).parents[1] / "demod_book" / "results" / "benchmark-wdc.json"
 SIZES = ((200, 10), (800, 10), (3200, 10), (3200, 20))  # rows and columns: how cost grows with either
 EXACT = (250, 500, 1000, 2000)  # rows of matrices with two columns
 BATCH = 256

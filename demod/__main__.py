@@ -1,5 +1,6 @@
-"""`python -m demod`: the command `demod`, where the script of this name is not on the path."""
+"""`python -m demod`: the command of this distribution, where its script is not on the path."""
 
-from demod.cli import app
+from importlib.metadata import entry_points
 
-app(prog_name="demod")
+(command,) = entry_points(group="console_scripts", name="demod")
+command.load()(prog_name="demod")

@@ -22,8 +22,8 @@ from demod.arguments import check_alike, check_counts
 from demod.data import SIDE, invert, load_mnist, mnist_available, random_distortions, resize
 from demod.dcgan import load_generator
 from demod.descent import descend
-from demod.generators import Generator, Pullback, ReLUGenerator
-from demod.image_generator import draw_codes
+from demod.generators import Generator, restrict
+from demod.priors.image import draw_codes
 
 PIXELS = SIDE * SIDE
 DRAWN_STREAM = 1
@@ -159,28 +159,6 @@ def recover(
         history.reshape(len(history), *y.shape[:-2]),
         time.perf_counter() - started,
     )
-
-
-def restrict(G: Generator, observed: Tensor) -> Generator:
-    """Return z ↦ observed ⊙ G(z), observed (4096,) of zeros and ones; a ReLU network stays one."""
-    if isinstance(G, ReLUGenerator):
-        return ReLUGenerator([*G.weights[:-1], observed[:, None] * G.weights[-1]])
-    return _Restricted(G, observed)
-
-
-class _Restricted:
-    """A generator seen through a mask."""
-
-    def __init__(self, G: Generator, observed: Tensor) -> None:
-        self.G, self.observed = G, observed
-        self.widths, self.homogeneous = G.widths, G.homogeneous
-
-    def __call__(self, z: Tensor) -> Tensor:
-        return self.observed * self.G(z)
-
-    def vjp(self, z: Tensor) -> tuple[Tensor, Pullback]:
-        value, pull = self.G.vjp(z)
-        return self.observed * value, lambda u: pull(self.observed * u)
 
 
 def align(estimate: Tensor, truth: Tensor) -> Tensor:

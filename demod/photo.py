@@ -23,7 +23,7 @@ from torch import Tensor
 from demod.artifacts import sha256, versions, write_json
 from demod.data import SIDE
 from demod.demodulation import MODULATOR_PRIOR, SIGNAL_PRIOR, Setting, recover
-from demod.shipped import load_card
+from demod.priors.weights import load_card
 
 FORMATS = ("PNG", "JPEG", "TIFF", "GIF", "BMP", "WEBP")
 LEAST_SIDE = 28  # of MNIST: less shows no digit

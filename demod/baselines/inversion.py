@@ -17,39 +17,10 @@ from torch import Tensor
 from demod.baselines.estimate import Estimate, check_factor
 from demod.baselines.starts import best_length, draw_starts
 from demod.descent import THETA, descend
-from demod.generators import Generator, Pullback, ReLUGenerator
+from demod.generators import Constant, Generator, ReLUGenerator
 
 
-class Constant:
-    """The generator of one known factor: it has a code, but does not depend on it.
-
-    Parameters
-    ----------
-    value : Tensor
-        x0, shape (*B, ℓ).
-    """
-
-    homogeneous = False
-
-    def __init__(self, value: Tensor) -> None:
-        self.value = value
-        self.widths: tuple[int, ...] = (1, value.shape[-1])
-        self.batch = value.shape[:-1]
-
-    def pick(self, numbers: Tensor) -> "Constant":
-        """Return the factors of these numbers in the flattened batch, shape () or (K,)."""
-        return Constant(self.value.flatten(0, -2)[numbers]) if self.batch else self
-
-    def __call__(self, z: Tensor) -> Tensor:
-        """Return x0, (*B, 1) -> (*B, ℓ)."""
-        return self.value.expand(*z.shape[:-1], -1)
-
-    def vjp(self, z: Tensor) -> tuple[Tensor, Pullback]:
-        """Return (x0, pullback), the pullback of everything being zero."""
-        return self(z), lambda u: torch.zeros_like(z)
-
-
-def default_step_size(G: Generator, modulator: Tensor) -> Tensor:
+def inversion_step_size(G: Generator, modulator: Tensor) -> Tensor:
     """Return η = θ ℓ (2^d/α)/‖x0‖², shape (*B,): f has curvature α ‖x0‖²/(2^d ℓ), in expectation, at the truth.
 
     Raises
@@ -88,7 +59,7 @@ def solve(
     h : Tensor, optional
         Starting codes, (*B, n). None: drawn from `rng`, of the length that fits best where G is homogeneous.
     step_size : float or Tensor (*B,), optional
-        η, multiplying ∇f. None is `default_step_size`.
+        η, multiplying ∇f. None is `inversion_step_size`.
     iterations, tolerance, reflect_every, rng
         As in `descend`.
 
@@ -104,7 +75,7 @@ def solve(
     """
     check_factor(G, "modulator", modulator, y)
     if step_size is None:
-        step_size = default_step_size(G, modulator)
+        step_size = inversion_step_size(G, modulator)
     if h is None:
         if rng is None:
             raise ValueError("h is None and so is rng; give a starting code, or a torch.Generator to draw one.")

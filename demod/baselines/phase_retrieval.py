@@ -22,65 +22,7 @@ from torch import Tensor
 
 from demod.baselines import inversion
 from demod.baselines.estimate import Estimate, check_values
-from demod.generators import BatchedGenerator, Generator, Pullback
-
-
-class Measured:
-    """The generator A G(z).
-
-    Parameters
-    ----------
-    G : Generator
-        Onto R^ℓ.
-    A : Tensor
-        Shape (k, ℓ).
-    """
-
-    def __init__(self, G: Generator, A: Tensor) -> None:
-        self.G, self.A = G, A
-        self.widths = (*G.widths, len(A))
-        self.homogeneous = G.homogeneous
-        self.batch = getattr(G, "batch", torch.Size())
-
-    def pick(self, numbers: Tensor) -> "Measured":
-        """Return the generator of these numbers in the flattened batch, shape () or (K,); a single one stays as it is."""
-        return Measured(self.G.pick(numbers), self.A) if isinstance(self.G, BatchedGenerator) and self.batch else self
-
-    def __call__(self, z: Tensor) -> Tensor:
-        """Return A G(z): (*B, n) -> (*B, k)."""
-        return self.G(z) @ self.A.mT
-
-    def vjp(self, z: Tensor) -> tuple[Tensor, Pullback]:
-        """Return (A G(z), pullback), pullback: (*B, k) -> (*B, n)."""
-        value, pull = self.G.vjp(z)
-        return value @ self.A.mT, lambda u: pull(u @ self.A)
-
-
-class Magnitude:
-    """The generator |G(z)|, with slope zero where an entry of G(z) is zero.
-
-    Parameters
-    ----------
-    G : Generator
-        Onto R^ℓ.
-    """
-
-    def __init__(self, G: Generator) -> None:
-        self.G, self.widths, self.homogeneous = G, G.widths, G.homogeneous
-        self.batch = getattr(G, "batch", torch.Size())
-
-    def pick(self, numbers: Tensor) -> "Magnitude":
-        """Return the generator of these numbers in the flattened batch, shape () or (K,); a single one stays as it is."""
-        return Magnitude(self.G.pick(numbers)) if isinstance(self.G, BatchedGenerator) and self.batch else self
-
-    def __call__(self, z: Tensor) -> Tensor:
-        """Return |G(z)|: (*B, n) -> (*B, ℓ)."""
-        return self.G(z).abs()
-
-    def vjp(self, z: Tensor) -> tuple[Tensor, Pullback]:
-        """Return (|G(z)|, pullback), pullback: (*B, ℓ) -> (*B, n)."""
-        value, pull = self.G.vjp(z)
-        return value.abs(), lambda u: pull(value.sign() * u)
+from demod.generators import Generator, Magnitude, Measured
 
 
 def solve(
@@ -131,7 +73,7 @@ def solve(
         raise ValueError(f"y has {int((y < 0).sum())} negative entries, but a square has none; clip noise: y.clamp(min=0).")
     if step_size is None:
         gains = torch.ones(G.widths[-1]).to(y) if A is None else A.norm(dim=0)
-        step_size = inversion.default_step_size(G, gains)  # in expectation A acts like diag(gains)
+        step_size = inversion.inversion_step_size(G, gains)  # in expectation A acts like diag(gains)
     field = G if A is None else Measured(G, A)
     estimate = inversion.solve(
         Magnitude(field),

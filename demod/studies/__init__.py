@@ -1,0 +1,1 @@
+"""Studies: many problems, solved and counted."""

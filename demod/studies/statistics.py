@@ -1,0 +1,127 @@
+"""Intervals of 95 % for what a sweep counts: a share, the difference of two shares, a median.
+
+An interval from the standard error alone has no width where all problems succeed, or none: there it says too much. Those
+below keep theirs. With z the 97.5 % point of the normal law, a share p̂ = k/N has Wilson's interval, the p with
+
+    |p̂ - p| ≤ z √(p (1 - p)/N),
+
+a difference of shares Newcombe's, from the distances of both shares to the ends of their own intervals, and a median the
+interval between two order statistics, which hold it with 95 % for any law.
+"""
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from scipy.optimize import minimize
+from scipy.special import expit, log_expit
+from scipy.stats import binom, binomtest
+from torch import Tensor
+
+Interval = tuple[float, float, float]
+
+LEVEL = 0.95
+
+
+def share_interval(successes: int, trials: int, *, of: float = 1.0) -> Interval:
+    """Return the share of successes and the ends of its interval, in units in which all is `of`: 1, or 100 for per cent.
+
+    Raises
+    ------
+    ValueError
+        If there are no trials, or not 0 ≤ successes ≤ trials.
+    """
+    _check(trials, successes)
+    ends = binomtest(successes, trials).proportion_ci(LEVEL, method="wilson")
+    return of * successes / trials, of * float(ends.low), of * float(ends.high)
+
+
+def difference_interval(first: int, second: int, trials: int, *, of: float = 1.0) -> Interval:
+    """Return the share of `first` minus that of `second` successes in as many independent trials, and its interval.
+
+    References
+    ----------
+    Newcombe, Interval estimation for the difference between independent proportions, Statistics in Medicine 17, 1998,
+    method 10.
+
+    Raises
+    ------
+    ValueError
+        If there are no trials, or not 0 ≤ successes ≤ trials.
+    """
+    (p, p_low, p_high), (q, q_low, q_high) = (share_interval(k, trials, of=of) for k in (first, second))
+    down, up = ((p - p_low) ** 2 + (q_high - q) ** 2) ** 0.5, ((p_high - p) ** 2 + (q - q_low) ** 2) ** 0.5
+    return p - q, p - q - down, p - q + up
+
+
+def median_interval(values: Sequence[float]) -> Interval:
+    """Return the median of independent values and an interval that holds that of their law with 95 % or more.
+
+    Raises
+    ------
+    ValueError
+        If there are fewer than 6 values, of which no two hold the median with 95 %.
+    """
+    ordered, count = sorted(float(value) for value in values), len(values)
+    below = int(binom.ppf((1 - LEVEL) / 2, count, 0.5))  # the most values so that so few lie below the median with 2.5 %
+    if below < 1:
+        raise ValueError(f"values has {count} entries, but an interval of 95 % for a median takes 6: measure more.")
+    middle = (ordered[(count - 1) // 2] + ordered[count // 2]) / 2
+    return middle, ordered[below - 1], ordered[count - below]
+
+
+def _check(trials: int, successes: int) -> None:
+    if trials < 1 or not 0 <= successes <= trials:
+        raise ValueError(f"{successes} of {trials} succeed; required are 0 ≤ successes ≤ trials and a trial: count again.")
+
+
+def half_point(sizes: Sequence[float], successes: Sequence[int], trials: int) -> tuple[float, float]:
+    """Return the size at which half of the problems succeed, and the standard error of its logarithm.
+
+    The success probability is modelled as 1/(1 + (size_50/size)^a), and size_50 and a maximise the likelihood; the error is
+    that of the inverse Fisher information. A weak prior on a, log-normal around 8, decides where success jumps from none to
+    all between two sizes.
+
+    Raises
+    ------
+    ValueError
+        If the sizes do not bracket one half.
+    """
+    x, k = np.log(np.asarray(sizes, float)), np.asarray(successes, float)
+    if len(x) == len(k) and not ((k >= 0) & (k <= trials)).all():
+        raise ValueError(f"successes is {list(successes)}, but each is a count from 0 to trials = {trials}; count again.")
+    if len(x) != len(k) or not k.min() < trials / 2 < k.max():
+        raise ValueError(f"{list(successes)} of {trials} at {list(sizes)}: some sizes must give less than half, some more.")
+
+    def cost(theta: np.ndarray) -> float:
+        odds = math.exp(theta[1]) * (x - theta[0])
+        return -(k * log_expit(odds) + (trials - k) * log_expit(-odds)).sum() + (theta[1] - math.log(8)) ** 2 / 2
+
+    start = np.interp(trials / 2, np.maximum.accumulate(k) + 1e-9 * np.arange(len(k)), x)
+    log_half, log_a = minimize(cost, [start, math.log(8)], method="Nelder-Mead", options={"xatol": 1e-8, "fatol": 1e-10}).x
+    a, p = math.exp(log_a), expit(math.exp(log_a) * (x - log_half))
+    weight = trials * p * (1 - p)
+    slopes = np.stack([-a * np.ones_like(x), a * (x - log_half)])  # of the log-odds in (log size_50, log a)
+    information = (slopes * weight) @ slopes.T + np.diag([0.0, 1.0])
+    return math.exp(log_half), float(np.linalg.inv(information)[0, 0] ** 0.5)
+
+
+def exponent(sizes: Sequence[float], values: Sequence[float], errors: Sequence[float]) -> tuple[float, float]:
+    """Return the slope of log values in log sizes, and its standard error, for independent errors of log values."""
+    if not len(sizes) == len(values) == len(errors) > 1 or not all(min(part) > 0 for part in (sizes, values, errors)):
+        raise ValueError(
+            f"sizes, values and errors have {len(sizes)}, {len(values)} and {len(errors)} entries; required are as many of "
+            "each, two or more, all positive: leave out what failed."
+        )
+    x, y, weight = np.log(np.asarray(sizes, float)), np.log(np.asarray(values, float)), np.asarray(errors, float) ** -2.0
+    centre = (weight * x).sum() / weight.sum()
+    spread = (weight * (x - centre) ** 2).sum()
+    return float((weight * (x - centre) * y).sum() / spread), float(spread**-0.5)
+
+
+def bootstrap(values: Tensor, rng: torch.Generator, *, draws: int = 2000) -> tuple[float, float, float]:
+    """Return the median of values (N,) and the ends of its 95 % bootstrap interval."""
+    drawn = values[torch.randint(len(values), (draws, len(values)), generator=rng)].quantile(0.5, dim=1)
+    low, high = drawn.quantile(torch.tensor([0.025, 0.975], dtype=values.dtype))
+    return values.quantile(0.5).item(), low.item(), high.item()

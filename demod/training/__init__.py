@@ -1,0 +1,1 @@
+"""How the priors were trained: adversarially or as decoders, resumable, on one device or several."""

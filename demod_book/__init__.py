@@ -1,0 +1,1 @@
+"""How the book is made: chapters, figures, claims, the build and the pages."""

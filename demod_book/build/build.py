@@ -1,0 +1,280 @@
+"""The whole build, in order; every step refuses to pass on what it cannot vouch for."""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from functools import cache
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+from doit.cmd_base import ModuleTaskLoader
+from doit.doit_cmd import DoitMain
+from doit.exceptions import TaskFailed
+from rich.console import Console
+
+from demod.artifacts import read_json, sha256, write_json
+from demod.data import mnist_available
+from demod_book.build.cache import BOOK, chapter_ingredients
+from demod_book.build.folders import BuildError, Layout, only_build, recover_folder, remedy, replace_folder, sources
+from demod_book.build.launch import check_install_cell, read_repository
+from demod_book.build.notebooks import COLOURS, check_source, read_notebook
+from demod_book.build.progress import Terminal
+from demod_book.build.run import Chapter, execute
+from demod_book.build.worker import MODULE, lifeline, stop
+from demod_book.expected.numbers import corrected, read_numbers, results_block
+from demod_book.pages.html import check_html, drop_source_maps, mend_roles, share_images
+from demod_book.pages.stage import stage
+
+SEED = 2019
+STAMP = "build.json"  # inside the book: what it was made from, so that an unchanged book is not made again
+JUPYTER_BOOK = (sys.executable, "-m", MODULE, "jupyter_book.cli.main:main")
+COMPLAINT = re.compile(r"WARNING|ERROR|Error")
+
+
+def build(
+    root: Path,
+    *,
+    profile: str,
+    device: str,
+    jobs: int | None,
+    console: Console,
+    limit: float | None = None,
+    only: str | None = None,
+) -> Path:
+    """Build the book whose sources lie in `root` and return the folder of its HTML.
+
+    Parameters
+    ----------
+    root : Path
+        The folder of _config.yml and _toc.yml. Products go to `root`/_build.
+    profile, device : str
+        As for `demod_book.chapter.begin`.
+    jobs : int, optional
+        How many chapters run at once; by default one per core. On a GPU they run one by one.
+    console : Console
+        Where the progress is shown.
+    limit : float, optional
+        Seconds after which a chapter is stopped; by default half an hour for `quick`, a day for `full`.
+    only : str, optional
+        The slug of a chapter: it is executed and checked, and the book is left as it is.
+
+    Raises
+    ------
+    BuildError
+        If anything is amiss; the last good book is as it was.
+    """
+    start, layout = time.monotonic(), Layout(root.resolve())
+    try:
+        with only_build(layout):
+            before, chapters = sources(layout.root), plan(layout, profile, device)
+            clear(layout)
+            run_chapters(layout, chapters, jobs, console, limit, only)
+            check_sources(before, sources(layout.root))
+            if only is not None:
+                console.print(f"Its figures are in {_relative(layout.figures / only)}; `demod build` puts it into the book.")
+                return layout.html
+            check_readme(layout, chapters, console)
+            rendered = render(layout, chapters)
+    except OSError as error:
+        raise _explained(error) from error
+    console.print("  [green]✓[/] the book is rendered and checked" if rendered else "  [dim]= the book is unchanged[/]")
+    index = layout.html / "index.html"
+    console.print(f"{len(chapters)} chapters in {time.monotonic() - start:.0f} s. Read them: open {_relative(index)}")
+    return layout.html
+
+
+def _explained(error: OSError) -> BuildError:
+    """Return an error of the system as one of the build, with what to do."""
+    return BuildError(f"{error}.{remedy(str(error)) or ' The last good book, if there is one, is as it was.'}")
+
+
+def clear(layout: Layout) -> None:
+    """Undo what a build that was killed left half done, and remove what it left behind."""
+    recover_folder(layout.html)
+    for folder in (layout.running, *layout.products.glob("site-*")):
+        shutil.rmtree(folder, ignore_errors=True)  # a process of that build may still write there, for a moment
+
+
+def check_sources(before: dict[str, tuple[int, int]], after: dict[str, tuple[int, int]]) -> None:
+    """Refuse a book whose sources changed while its chapters ran: it would be of no one state of them.
+
+    Raises
+    ------
+    BuildError
+        If a file appeared, changed or went, perhaps by the hand of a chapter.
+    """
+    if changed := sorted(path for path, _ in before.items() ^ after.items()):
+        listed = ", ".join(dict.fromkeys(changed[:5])) + (" …" if len(changed) > 5 else "")
+        raise BuildError(
+            f"{listed} changed while the chapters ran. If you did it, build again: the chapters are kept. If a chapter did, "
+            "let it write with chapter.figure and chapter.glue, which write under _build, and with nothing else."
+        )
+
+
+def _relative(path: Path) -> Path:
+    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
+
+
+def plan(layout: Layout, profile: str, device: str) -> list[Chapter]:
+    """Return the chapters of the book with their parameters and ingredients, once their sources are found sound."""
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    parameters = {"profile": profile, "device": device, "seed": SEED}
+    mnist = cache(mnist_available)
+    repository = read_repository(layout.root)
+    chapters, problems = [], []
+    for slug, path in layout.notebooks().items():
+        notebook = read_notebook(path)
+        if found := check_source(notebook, parameters) + check_install_cell(notebook, repository):
+            problems += [f"{slug}: {problem}." for problem in found]
+        else:
+            try:
+                ingredients = chapter_ingredients(notebook, parameters, layout.root, mnist=mnist)
+            except ValueError as error:  # a damaged file of MNIST, with its name and what to do
+                raise BuildError(str(error)) from error
+            chapters.append(Chapter(slug, path, parameters, ingredients))
+    if problems:
+        raise BuildError("\n".join(problems))
+    return chapters
+
+
+def run_chapters(
+    layout: Layout,
+    chapters: list[Chapter],
+    jobs: int | None,
+    console: Console,
+    limit: float | None = None,
+    only: str | None = None,
+) -> None:
+    """Run the chapters that are not in the cache, the longest first, workers × threads = cores.
+
+    The number of threads depends on the book, not on how much of it is stale: sums over more threads round otherwise.
+    """
+    chosen = [chapter for chapter in chapters if only in (None, chapter.slug)]
+    if not chosen:
+        listed = ", ".join(chapter.slug for chapter in chapters)
+        raise BuildError(f"There is no chapter {only}; _toc.yml lists {listed}. Add `- file: chapters/{only}` to it.")
+    reasons = {chapter.slug: chapter.reasons(layout) for chapter in chosen}
+    stale = [chapter for chapter in chosen if reasons[chapter.slug]]
+    on_gpu = any(chapter.parameters["device"] == "cuda" for chapter in stale)
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1  # macOS has none
+    workers = 1 if on_gpu else max(min(jobs or cores, cores, len(chapters)), 1)
+    processes: list[subprocess.Popen] = []
+    last = {chapter.slug: chapter.card(layout).get("seconds") for chapter in stale}
+    terminal = Terminal(console, last, workers)
+    later_first = reversed(chosen)  # the first time, when no seconds are known: later chapters take longer
+    order = sorted(later_first, key=lambda chapter: -(last.get(chapter.slug) or 0))
+
+    def task_chapter() -> Iterator[dict[str, Any]]:
+        for chapter in order:
+            yield _task(chapter, reasons[chapter.slug], layout, cores // workers, processes, limit)
+
+    settings = {
+        "dep_file": str(layout.products / "doit.json"),
+        "backend": "json",
+        "reporter": terminal,
+        "num_process": workers,
+        "par_type": "thread",  # each thread waits for the process of one chapter
+        "continue": True,
+    }
+    loader = ModuleTaskLoader({"task_chapter": task_chapter, "DOIT_CONFIG": settings})
+    try:
+        status = DoitMain(loader, config_filenames=()).run(["run"])
+    finally:
+        for process in processes:
+            if process.poll() is None:
+                stop(process.pid)
+    if terminal.failures or status != 0:
+        raise BuildError("\n".join(terminal.failures) or f"doit ended with status {status}; its message is above.")
+
+
+def _task(
+    chapter: Chapter,
+    reasons: list[str],
+    layout: Layout,
+    threads: int,
+    processes: list[subprocess.Popen],
+    limit: float | None,
+) -> dict[str, Any]:
+    """Return the doit task of a chapter; it is up to date if there are no `reasons` to run it."""
+
+    def action() -> TaskFailed | None:
+        try:
+            execute(chapter, layout, threads, processes, limit=limit)
+        except BuildError as error:
+            return TaskFailed(str(error))
+        except OSError as error:
+            return TaskFailed(f"{chapter.slug}: {_explained(error)}")
+        return None
+
+    shown = f"{', '.join(reasons[:3])}{' …' if len(reasons) > 3 else ''}"
+    return {"basename": chapter.slug, "actions": [action], "uptodate": [not reasons], "io": {"capture": False}, "doc": shown}
+
+
+def check_readme(layout: Layout, chapters: list[Chapter], console: Console) -> None:
+    """Compare the numbers that README.md quotes with those of this build, if both mean the same run: quick, with MNIST."""
+    readme = layout.root / "README.md"
+    block = results_block(readme.read_text(encoding="utf-8")) if readme.is_file() else None
+    if block is None:
+        return
+    if any(c.parameters["profile"] != "quick" or c.ingredients.get("MNIST") == "absent" for c in chapters):
+        console.print("  [dim]the table of README.md is not compared: it shows the quick profile with MNIST[/]")
+        return
+    try:
+        right = corrected(block, read_numbers(layout.numbers, layout.notebooks()))
+    except ValueError as error:
+        raise BuildError(str(error)) from error
+    if right != block:
+        table = layout.products / "readme-table.md"
+        table.write_text(right, encoding="utf-8")
+        raise BuildError(f"The results in README.md are not those of this build; put {_relative(table)} in their place.")
+
+
+def render(layout: Layout, chapters: list[Chapter]) -> bool:
+    """Make the HTML, check it and swap it in; return False if the book that is there was made from the same things."""
+    key = _fingerprint(stage(layout))
+    stamp = layout.html / STAMP
+    if stamp.is_file() and read_json(stamp)["key"] == key:
+        return False
+    site = Path(tempfile.mkdtemp(prefix="site-", dir=layout.products))  # never that of a build that was killed
+    command = [*JUPYTER_BOOK, "build", str(layout.stage), "--path-output", str(site), "-W", "--keep-going", "--quiet"]
+    with lifeline() as stdin:
+        done = subprocess.run(command, stdin=stdin, capture_output=True, text=True, check=False)
+    html = site / "_build" / "html"
+    if done.returncode != 0 or not (html / "index.html").is_file():
+        log = done.stdout + done.stderr
+        said = _complaints(log, layout) or f"it ended with status {done.returncode} and wrote nothing."
+        raise BuildError(f"jupyter-book refuses the book:\n{said}\n{remedy(log)}".rstrip())
+    drop_source_maps(html)
+    mend_roles(html)
+    share_images(html)
+    if problems := check_html(html):
+        raise BuildError("The HTML is not as it should be:\n" + "\n".join(problems))
+    parameters = chapters[0].parameters if chapters else {}
+    mnist = any(chapter.ingredients.get("MNIST") == "at hand" for chapter in chapters)
+    write_json(html / STAMP, {"key": key, **parameters, "mnist": mnist, "chapters": [chapter.slug for chapter in chapters]})
+    replace_folder(html, layout.html)
+    shutil.rmtree(site)
+    return True
+
+
+def _fingerprint(folder: Path) -> str:
+    """Return a hash of all files in `folder`, of the code of the build and of what renders the book."""
+    staged = {path.relative_to(folder).as_posix(): sha256(path) for path in sorted(folder.rglob("*")) if path.is_file()}
+    code = {path.relative_to(BOOK).as_posix(): sha256(path) for path in sorted(BOOK.rglob("*.py"))}
+    tools = {name: version(name) for name in ("jupyter-book", "sphinx", "sphinx-book-theme", "myst-nb")}
+    return sha256(json.dumps([staged, code, tools]).encode())
+
+
+def _complaints(log: str, layout: Layout) -> str:
+    """Return the warnings and errors of jupyter-book's output, or its end, with the names of the sources."""
+    lines = COLOURS.sub("", log).replace(f"{layout.stage}/", "").strip().split("\n")
+    return "\n".join([line for line in lines if COMPLAINT.search(line)] or lines[-20:])

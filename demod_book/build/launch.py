@@ -1,0 +1,96 @@
+"""The address of the repository: the book's buttons that open a chapter elsewhere, and the cell that installs demod there.
+
+_config.yml alone names the address, and may leave it empty. Colab brings a notebook and nothing around it, so the second
+cell of every chapter, tagged "install", installs demod where the kernel does not have it: from the address, or, while
+there is none, from the clone that the notebook lies in. `set_address` writes both; the build refuses a chapter whose cell
+installs from elsewhere.
+"""
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from demod.artifacts import atomic_path
+from demod_book.build.folders import BuildError, Layout
+from demod_book.build.notebooks import Notebook, code_cells, read_notebook, tags, text
+
+TAG = "install"
+ADDRESS = re.compile(r"https://github\.com/[\w.-]+/[\w.-]+")
+URL_LINE = re.compile(r'^(  url: )"[^"]*"', re.MULTILINE)
+INSTALL = """\
+# Where the kernel has no demod, as on Colab, this installs it; everywhere else it does nothing.
+from importlib.util import find_spec
+
+if find_spec("demod") is None:
+    %pip install --quiet "{requirement}\""""
+
+
+def install_cell(repository: dict[str, Any]) -> str:
+    """Return the code of the cell that installs demod, for the entry `repository` of _config.yml."""
+    url = repository.get("url")
+    requirement = f"demod[chapters] @ git+{url}@{repository.get('branch', 'main')}" if url else "..[chapters]"
+    return INSTALL.format(requirement=requirement)
+
+
+def check_install_cell(notebook: Notebook, repository: dict[str, Any]) -> list[str]:
+    """Return what is wrong with the cell tagged "install", if the notebook has one."""
+    return [
+        f"cell {number} installs demod from elsewhere than _config.yml says; `make address URL=<url>` sets both"
+        for number, cell in code_cells(notebook)
+        if TAG in tags(cell) and text(cell) != install_cell(repository)
+    ]
+
+
+def read_repository(root: Path) -> dict[str, Any]:
+    """Return the entry `repository` of _config.yml: url, perhaps empty, and branch."""
+    return yaml.safe_load((root / "_config.yml").read_text(encoding="utf-8")).get("repository") or {}
+
+
+def with_buttons(config: dict[str, Any]) -> dict[str, Any]:
+    """Return the content of _config.yml with buttons to the repository, to Binder and to Colab, if it names an address."""
+    if not config.get("repository", {}).get("url"):
+        return config
+    launch = {
+        "notebook_interface": "jupyterlab",
+        "binderhub_url": "https://mybinder.org",
+        "colab_url": "https://colab.research.google.com",
+    }
+    html = config["html"] | {"use_repository_button": True, "use_issues_button": True}
+    return config | {"html": html, "launch_buttons": launch}
+
+
+def set_address(layout: Layout, url: str) -> list[Path]:
+    """Write `url`, which may be empty, into _config.yml, and the cell that goes with it into every chapter that has one.
+
+    Returns
+    -------
+    list[Path]
+        The files that changed.
+
+    Raises
+    ------
+    BuildError
+        If `url` is no address on GitHub, from which alone Colab opens notebooks, or _config.yml has no line for it.
+    """
+    if url and not ADDRESS.fullmatch(url):
+        raise BuildError(f"URL is {url!r}; it must be like https://github.com/owner/name, or empty for no buttons.")
+    config = layout.root / "_config.yml"
+    written, found = URL_LINE.subn(rf'\g<1>"{url}"', config.read_text(encoding="utf-8"))
+    if found != 1:
+        raise BuildError(f'{config} has {found} lines `  url: "…"`; keep the one under `repository:`.')
+    repository = yaml.safe_load(written)["repository"]
+    contents = {config: written}
+    for path in (*layout.notebooks().values(), *layout.root.glob("templates/*.ipynb")):
+        notebook = read_notebook(path)
+        for _, cell in code_cells(notebook):
+            if TAG in tags(cell):
+                cell["source"] = install_cell(repository).splitlines(keepends=True)
+        contents[path] = json.dumps(notebook, indent=1, ensure_ascii=False) + "\n"
+    changed = [path for path, content in contents.items() if path.read_text(encoding="utf-8") != content]
+    for path in changed:
+        with atomic_path(path) as temporary:
+            temporary.write_text(contents[path], encoding="utf-8")
+    return changed

@@ -1,0 +1,271 @@
+"""What the cells of a chapter call: sizes by profile, random streams, figures with their provenance, numbers for the prose.
+
+    chapter = begin("landscape", profile=profile, device=device, seed=seed)
+
+A figure leaves four files, <name>.svg, .png, .npz (the arrays behind it) and .json (its provenance), in
+$DEMOD_FIGURES/<slug>; the numbers, the verdicts, the choices and the data of a chapter are recorded in
+$DEMOD_NUMBERS/<slug>.json. The build sets both variables. In JupyterLab or Colab nothing sets them, and everything goes
+under _build/ of the current folder.
+"""
+
+import math
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, cast
+
+import matplotlib
+import numpy as np
+import torch
+from IPython.display import HTML, Image, Markdown, display
+from matplotlib.figure import Figure
+from torch import Tensor
+
+from demod.arguments import check_counts
+from demod.artifacts import atomic_path, save_arrays, versions, write_json
+from demod_book.claims.judge import Claim, Judgement, Measured, judge
+from demod_book.claims.ledger import LEDGER
+
+PROFILES = ("quick", "full")
+DEVICES = ("auto", "cpu", "cuda")
+DPI = 200
+GLUE = "application/papermill.record/"  # the prefix under which MyST-NB looks for glued values
+
+
+def begin(slug: str, *, profile: str, device: str, seed: int) -> "Chapter":
+    """Open the chapter whose notebook is `slug`.ipynb.
+
+    Parameters
+    ----------
+    slug : str
+        The notebook's name without its ending.
+    profile : str
+        "quick" (two cores, minutes) or "full" (the paper's sizes).
+    device : str
+        "auto" (CUDA where there is one, else the CPU), "cpu" or "cuda".
+    seed : int
+        What every random stream of the chapter is seeded from.
+
+    Raises
+    ------
+    ValueError
+        If `profile` or `device` is another word, `device` asks for CUDA where there is none, or `seed` is negative.
+    """
+    if profile not in PROFILES:
+        raise ValueError(f'profile is {profile!r}, but it must be "quick" or "full".')
+    if device not in DEVICES:
+        raise ValueError(f'device is {device!r}, but it must be "auto", "cpu" or "cuda".')
+    if device == "cuda" and not torch.cuda.is_available():
+        raise ValueError('device is "cuda", but torch sees no CUDA device; use "auto" or "cpu".')
+    check_counts(0, seed=seed)
+    cuda = device != "cpu" and torch.cuda.is_available()
+    chapter = Chapter(slug, profile, torch.device("cuda" if cuda else "cpu"), seed)
+    chapter._write_record()
+    return chapter
+
+
+@dataclass(frozen=True)
+class Chapter:
+    """An open chapter: its settings, and the record of what it chose, used and found. Made by `begin`."""
+
+    slug: str
+    profile: str
+    device: torch.device
+    seed: int
+    choices: dict[str, dict[str, Any]] = field(default_factory=dict)
+    used_data: list[str] = field(default_factory=list)
+    numbers: dict[str, dict[str, Any]] = field(default_factory=dict)
+    claims: dict[str, dict[str, Any]] = field(default_factory=dict)
+    clock: list[float] = field(default_factory=lambda: [time.perf_counter()])
+    commit: str | None = field(default_factory=lambda: _commit())
+
+    @property
+    def quick(self) -> bool:
+        """Whether the profile is "quick"."""
+        return self.profile == "quick"
+
+    def choose(self, name: str, *, quick: Any, full: Any) -> Any:
+        """Return `quick` or `full`, by profile, and record the pair: the page says what the other profile would change.
+
+        Raises
+        ------
+        ValueError
+            If the two are the same.
+        """
+        if quick == full:
+            raise ValueError(f"{name} is {quick!r} in both profiles, so that there is nothing to choose; assign it.")
+        self.choices[name] = {"quick": quick, "full": full}
+        self._write_record()
+        return quick if self.quick else full
+
+    def rng(self, stream: int | None = None) -> torch.Generator:
+        """Return a fresh CPU stream, seeded with the chapter's seed or with (seed, `stream`): streams are independent."""
+        if stream is None:
+            return torch.Generator().manual_seed(self.seed)
+        state = np.random.SeedSequence((self.seed, stream)).generate_state(1, np.uint64)
+        return torch.Generator().manual_seed(int(state[0]))
+
+    def data(self, description: str) -> None:
+        """Record what data the chapter used, in words that the page shows."""
+        if description not in self.used_data:
+            self.used_data.append(description)
+            self._write_record()
+
+    def figure(self, fig: Figure, name: str, *, timing: Iterable[str] = (), **arrays: np.ndarray | Tensor) -> None:
+        """Write `fig` as `name`.svg and .png, `arrays` as .npz, the provenance as .json, and show the PNG.
+
+        `timing` names the arrays that are times: the tests do not compare them with accepted ones.
+        """
+        path = _folder("DEMOD_FIGURES", "figures") / self.slug / name
+        seconds, inches = self._lap(), fig.get_size_inches().tolist()
+        with matplotlib.rc_context({"svg.hashsalt": f"{self.slug}/{name}"}), atomic_path(path.with_suffix(".svg")) as svg:
+            fig.savefig(svg, format="svg", dpi=DPI, metadata={"Date": None})  # surfaces are pixels here, too
+        with atomic_path(path.with_suffix(".png")) as png:
+            fig.savefig(png, format="png", dpi=DPI)
+            display(Image(data=png.read_bytes(), width=round(96 * inches[0])))
+        provenance = {"chapter": self.slug, "figure": name, "seconds": seconds, "inches": inches, **self._provenance()}
+        provenance |= {"timing": list(timing)} if timing else {}
+        save_arrays(path.with_suffix(".npz"), {key: _to_numpy(array) for key, array in arrays.items()}, provenance)
+
+    def interactive(self, fig: Any, name: str, *, height: int = 520) -> None:
+        """Show a plotly figure, `height` pixels high; in the book it uses the book's own copy of plotly.js."""
+        script = os.environ.get("DEMOD_PLOTLY")
+        fig.update_layout(height=height)
+        if script is None:
+            display(fig)
+            return
+        config = {"displaylogo": False, "responsive": True}
+        html = fig.to_html(full_html=False, include_plotlyjs=script, include_mathjax=False, div_id=name, config=config)
+        display(HTML(f'<div class="demod-interactive">{html}</div>'))
+
+    def glue(self, name: str, value: Any, form: str = "{}", *, timing: bool = False) -> None:
+        """Record the number `value`, and make its text, `form.format(value)`, available to the prose as {glue:text}.
+
+        `timing` says that the number is a time: the tests do not compare it with an accepted one.
+
+        Raises
+        ------
+        ValueError
+            If `value` is not one finite number.
+        """
+        number = _to_number(name, value)
+        text = form.format(number)
+        self.numbers[name] = {"value": number, "text": text} | ({"timing": True} if timing else {})
+        self._write_record()
+        display({GLUE + "text/plain": repr(text)}, metadata={"scrapbook": {"name": name, "mime_prefix": GLUE}}, raw=True)
+
+    def claim(self, name: str, /, **measured: Measured) -> None:
+        """Judge the claim `name` of the ledger, record the verdict, and show it in a box that other pages can link to.
+
+        measured holds, for each criterion of the claim, its value, (value, standard error), or (value, low, high) with
+        the ends of a 95 % interval.
+
+        Raises
+        ------
+        ValueError
+            If the ledger has no such claim, a criterion has no value, a value no criterion, or a value is not finite.
+        """
+        if name not in LEDGER:
+            raise ValueError(f"There is no claim {name!r} in the ledger; its claims are {', '.join(LEDGER)}.")
+        numbers = {key: _to_measured(key, value) for key, value in measured.items()}
+        judgement = judge(LEDGER[name], numbers)
+        self.claims[name] = judgement.record
+        self._write_record()
+        display(Markdown(_box(LEDGER[name], judgement)))
+
+    def stored(self, name: str) -> Path:
+        """Return the path of a file that a longer run left, name as in "results/benchmark-descend.json".
+
+        Raises
+        ------
+        ValueError
+            If there is no such file.
+        """
+        path = Path(__file__).parent / name
+        if not path.is_file():
+            there = ", ".join(sorted(f"results/{file.name}" for file in path.parent.glob("*"))) or "none"
+            raise ValueError(f"name is {name!r}, but the stored files are: {there}.")
+        return path
+
+    def store(self) -> Path:
+        """Return the folder where the tasks of sweeps are kept between runs of the chapter.
+
+        It is $DEMOD_SWEEPS/<slug>, which the build sets, or under _build/sweeps of the current folder.
+        """
+        return _folder("DEMOD_SWEEPS", "sweeps") / self.slug
+
+    def _lap(self) -> float:
+        """Return the seconds since the chapter began, or since its previous figure."""
+        now = time.perf_counter()
+        seconds, self.clock[0] = now - self.clock[0], now
+        return round(seconds, 2)
+
+    def _provenance(self) -> dict[str, Any]:
+        name = torch.cuda.get_device_name(self.device) if self.device.type == "cuda" else "CPU"
+        settings = {"profile": self.profile, "device": name, "seed": self.seed}
+        shipped = sys.modules.get("demod.priors.weights")  # not imported here: most chapters load no weights
+        weights = shipped.weight_hashes() if shipped else {}
+        used = {"data": self.used_data, "choices": self.choices, "weights": weights, "commit": self.commit}
+        return settings | used
+
+    def _write_record(self) -> None:
+        found = {"numbers": self.numbers, "claims": self.claims}
+        record = {"chapter": self.slug, **self._provenance(), "versions": versions(), **found}
+        write_json(_folder("DEMOD_NUMBERS", "numbers") / f"{self.slug}.json", record)
+
+
+def _folder(variable: str, name: str) -> Path:
+    return Path(os.environ.get(variable) or Path("_build") / name)
+
+
+def _to_number(name: str, value: Any) -> float:
+    number = value.item() if hasattr(value, "item") else value
+    if not isinstance(number, int | float) or not math.isfinite(number):
+        raise ValueError(f"{name} is {value!r}, but only a finite number can be quoted; look at what produced it.")
+    return number
+
+
+def _to_measured(name: str, value: Any) -> Measured:
+    """Return a number, or a tuple of one with its standard error or the ends of its interval."""
+    if isinstance(value, tuple):
+        return cast(Measured, tuple(_to_number(name, part) for part in value))
+    return _to_number(name, value)
+
+
+def _box(claim: Claim, judgement: Judgement) -> str:
+    """Return what the page says of a claim, in Markdown: verdict, statement, place, and a row a criterion."""
+    words = {True: "holds", False: "**fails**", None: "no bound"}
+    rows = []
+    for result in judgement.results:
+        bounds = "" if result.holds is None else f"{result.criterion.required}: "
+        rows.append(f"| {result.criterion.text} | {result.shown} | {bounds}{words[result.holds]} |")
+    lines = [
+        f'<div class="demod-claim demod-{judgement.verdict.replace(" ", "-")}" id="{claim.anchor}">',
+        "",
+        f"**Claim {claim.id}: {judgement.verdict}.** {claim.statement} *({claim.place})*",
+        "",
+        "| criterion | measured | required |",
+        "| --- | --- | --- |",
+        *rows,
+        "",
+        "</div>",
+    ]
+    return "\n".join(lines)
+
+
+def _to_numpy(array: np.ndarray | Tensor) -> np.ndarray:
+    return array.detach().cpu().numpy() if isinstance(array, Tensor) else np.asarray(array)
+
+
+def _commit() -> str | None:
+    """Return the commit of the code, with "-dirty" if files differ from it; None for an installed copy."""
+    command = ("git", "describe", "--always", "--abbrev=40", "--exclude=*", "--dirty")
+    try:
+        done = subprocess.run(command, cwd=Path(__file__).parent, capture_output=True, text=True, check=True)
+    except (FileNotFoundError, subprocess.CalledProcessError):  # no git, or no repository
+        return None
+    return done.stdout.strip()

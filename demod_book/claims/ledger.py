@@ -1,0 +1,552 @@
+r"""The ledger: every claim of the paper that is tested, and what counts as reproduced.
+
+A claim has an id (a letter for its group, a number), its place in the paper, the statement, and one criterion or more.
+A criterion asks that a measured number lie between two bounds, both included; without bounds the paper gives no number,
+and the value is reported as it is. The bounds were fixed before the chapters ran, some with the help of pilots. Texts are
+Markdown with $TeX$ and hold no vertical bar, which ends a cell of a table: norms are \lVert x \rVert.
+"""
+
+from demod_book.claims.judge import Claim, Criterion
+
+GROUPS = {
+    "M": "The model",
+    "F": "Figure 1",
+    "L": "The landscape",
+    "W": "The distribution conditions",
+    "S": "Sample complexity",
+    "A": "Algorithm 1",
+    "I": "Images",
+}
+
+
+_CLAIMS = (
+    # The model
+    Claim(
+        "M1",
+        "Section 1, after (1); Section 1.1, after (2)",
+        r"Scaling ambiguity: every point of $\{(c\,h_0, \frac1c m_0) : c > 0\}$ is a global optimum of (2), because "
+        r"$f(c\,h, m/c) = f(h, m)$.",
+        (
+            Criterion(
+                "relu",
+                r"largest $\lvert f(c\,h, m/c) - f(h, m) \rvert / \lVert y_0 \rVert^2$ of ReLU networks, $c$ from "
+                r"$10^{-3}$ to $10^3$",
+                high=1e-12,
+            ),
+            Criterion(
+                "dcgan",
+                r"the trained digit generator, outside the claim: median relative distance of $G_1(2h)$ from the "
+                r"nearest multiple of $G_1(h)$ (0 for a ReLU network)",
+            ),
+        ),
+    ),
+    Claim(
+        "M2",
+        "Section 1, after (1)",
+        r"Structural ambiguity: $(\mathbf{1}, w_0 \odot x_0)$ solves (1) as well; a generative prior removes it.",
+        (
+            Criterion(
+                "found",
+                r"$n = 5$: relative distance from $\mathbf{1}$ of the closest point of the range of $G_1$ that a "
+                r"search finds",
+                low=0.1,
+            ),
+            Criterion(
+                "certified",
+                r"$n = 2$: lower bound of the relative distance of $\mathbf{1}$ from the range of $G_1$, by a grid and "
+                r"a Lipschitz constant",
+                low=0.1,
+            ),
+        ),
+    ),
+    Claim(
+        "M3",
+        "Section 1.1, after (2)",
+        "The objective function (2) is not convex.",
+        (Criterion("share", "share of random points at which the Hessian of (2) has a negative eigenvalue", low=0.9),),
+    ),
+    # Figure 1
+    Claim(
+        "F1",
+        "Figure 1; Theorem 1",
+        r"For $n = p = 1$ and $d = s = 2$ there are four hyperbolic branches, at $\lvert hm \rvert = 1, \rho_2, "
+        r"\rho_2, \rho_2^2$ with $\rho_2 = 1/\pi$.",
+        (
+            Criterion("widths", "widths in the fit", low=3),
+            Criterion("networks", "networks at each width", low=400),
+            Criterion("global_error", r"branch $(h_0, m_0)$: largest deviation from 1", high=1e-9),
+            Criterion("h", r"branch $(-\rho_d h_0, m_0)$, extrapolated linearly in 1/width; theory .3183"),
+            Criterion("h_deviation", "its distance from the theory, in standard errors", high=3),
+            Criterion("m", r"branch $(h_0, -\rho_s m_0)$, extrapolated; theory .3183"),
+            Criterion("m_deviation", "its distance from the theory, in standard errors", high=3),
+            Criterion("both", r"branch $(-\rho_d h_0, -\rho_s m_0)$, extrapolated; theory .1013"),
+            Criterion("both_deviation", "its distance from the theory, in standard errors", high=3),
+        ),
+    ),
+    Claim(
+        "F2",
+        "Figure 1; Section 2, second observation",
+        r"The branch of the planted codes is the lowest: in units of $\frac12 \lVert y_0 \rVert^2$ the four heights "
+        r"are $0$, $1 - \rho_2^2$, $1 - \rho_2^2$ and $1 - \rho_2^4$.",
+        (
+            Criterion("widths", "widths in the fit", low=3),
+            Criterion("networks", "networks at each width", low=400),
+            Criterion("global_error", r"branch $(h_0, m_0)$: largest height", high=1e-9),
+            Criterion("h", r"branch $(-\rho_d h_0, m_0)$, extrapolated linearly in 1/width; theory .8987"),
+            Criterion("h_deviation", "its distance from the theory, in standard errors", high=3),
+            Criterion("m", r"branch $(h_0, -\rho_s m_0)$, extrapolated; theory .8987"),
+            Criterion("m_deviation", "its distance from the theory, in standard errors", high=3),
+            Criterion("both", r"branch $(-\rho_d h_0, -\rho_s m_0)$, extrapolated; theory .9897"),
+            Criterion("both_deviation", "its distance from the theory, in standard errors", high=3),
+        ),
+    ),
+    Claim(
+        "F3",
+        "Section 1.1, after (3); Theorems 1 to 3",
+        r"$\rho_d$ and $\rho_s$ are positive constants close to 1, and converge to 1 as the depth grows.",
+        (
+            Criterion(
+                "rho_error",
+                r"largest deviation of the sum that defines $\rho_d$ from $\cos\check\theta_d$, $d = 2 \ldots 10$",
+                high=1e-6,
+            ),
+            Criterion("limit", r"$1 - \rho_{1000}$", high=1e-4),
+            Criterion("close_to_one", r"$\rho_2$, the constant of Figure 1", low=0.9),
+        ),
+    ),
+    # The landscape
+    Claim(
+        "L1",
+        "Theorems 1 to 3",
+        r"There is no stationary point outside of neighbourhoods of the four hyperbolic curves and of $\mathcal{K}$.",
+        (
+            Criterion("descents", "descents, from everywhere and without the sign check", low=1000),
+            Criterion("gradient", "largest scaled gradient at their ends", high=1e-8),
+            Criterion(
+                "radius_ratio",
+                r"smallest factor by which the radius $r$ that holds the ends falls when the width grows fourfold",
+                low=1.5,
+            ),
+        ),
+    ),
+    Claim(
+        "L2",
+        "Section 3, after (4); Theorems 2 and 3",
+        r"Outside of the neighbourhoods the one-sided derivative $D_{-g} f$ in the direction $g = g_1$ or $g_2$ of (4) "
+        r"is negative.",
+        (
+            Criterion(
+                "smooth",
+                r"differentiable points: largest relative deviation of $D_{-g} f$ from $-\lVert g \rVert^2$",
+                high=1e-5,
+            ),
+            Criterion("kinks", r"kinks: largest relative deviation of $D_{-g} f$ from $-\langle g', g \rangle$", high=1e-5),
+            Criterion(
+                "not_descending",
+                r"share of sampled kinks outside of the neighbourhoods and of $\mathcal{K}$ with $D_{-g} f \ge 0$",
+            ),
+        ),
+    ),
+    Claim(
+        "L3",
+        "Section 1.1, after (3); Theorems 1 to 3",
+        r"The points of $\mathcal{K} = \{(h, 0)\} \cup \{(0, m)\}$ are local maximisers (not strict ones), for $d, s "
+        r"\ge 2$.",
+        (
+            Criterion(
+                "perturbations",
+                r"perturbations of points of $\mathcal{K}$, the product of the norms at most $\rho_d \rho_s \lVert h_0 "
+                r"\rVert \lVert m_0 \rVert$",
+                low=10_000,
+            ),
+            Criterion("increases", "those that increase $f$", high=0),
+            Criterion(
+                "depth_one", "counter-check at $d = s = 1$, where the claim is not made: those that increase $f$", low=1
+            ),
+        ),
+    ),
+    Claim(
+        "L4",
+        "Theorem 1 against Theorems 2 and 3",
+        r"$\mathcal{A}_{\epsilon, (\rho_s h_0, -m_0)}$ and $\mathcal{A}_{\epsilon, (h_0, -\rho_s m_0)}$ are the same "
+        r"set, and so are the two notations of the fourth.",
+        (
+            Criterion(
+                "difference", "largest difference of the relative distances to the curves in both notations", high=1e-12
+            ),
+        ),
+    ),
+    Claim(
+        "L5",
+        "Section 2, second observation",
+        r"$f(c\,h_0, \frac1c m_0)$ is less than $f$ at the three points with flipped signs, and points near the global "
+        r"curve lie lower than points near the spurious ones.",
+        (
+            Criterion(
+                "lowest", "share of networks in which all points near the global curve are lower than the others", low=1
+            ),
+            Criterion(
+                "height",
+                r"at $\lVert h \rVert \lVert m \rVert = \lVert h_0 \rVert \lVert m_0 \rVert$ and $\ell = 16\,000$: "
+                r"median relative deviation of $f / (\frac12 \lVert y_0 \rVert^2)$ from $2(1 - \kappa)$",
+                high=0.1,
+            ),
+            Criterion("height_worst", "the largest deviation of a single point"),
+        ),
+    ),
+    Claim(
+        "L6",
+        "Section 3, outline of the proof; (10), (11)",
+        r"The gradient concentrates around the continuous vectors $t^{(1)}$ and $t^{(2)}$.",
+        (
+            Criterion(
+                "slope",
+                r"slope of the median $\lVert \nabla f - t \rVert / \lVert t \rVert$ in $\ell$, inner widths scaled "
+                r"along, both logarithmic",
+                low=-0.65,
+                high=-0.35,
+            ),
+        ),
+    ),
+    Claim(
+        "L7",
+        "Section 1.1, after (3); Section 2, first observation",
+        r"The minimisers of (2) lie close to four curves, so that descent can be trapped at the three spurious ones, "
+        r"also for $n, p \ge 2$, however wide the networks.",
+        (
+            Criterion(
+                "stuck",
+                r"share of descents without the sign check that end at a spurious curve, the widest networks, $n \ge 2$",
+            ),
+            Criterion(
+                "trend",
+                r"slope of the logarithm of that share in the logarithm of the width, plus two standard errors: in the "
+                r"limit the curves keep their minimisers only if it is not negative",
+                low=0,
+            ),
+        ),
+    ),
+    Claim(
+        "L8",
+        "Theorems 2 and 3",
+        r"The radii of the neighbourhoods are at most of the order of $\epsilon^{1/4}$, and grow with the depth at "
+        r"most like $d^3 s^3$ to $d^8 s^8$.",
+        (
+            Criterion("exponent", r"exponent of the measured radius in $\epsilon$", low=0.25),
+            Criterion("depth", "exponent of the measured radius in the depth $d = s$"),
+        ),
+    ),
+    # The distribution conditions
+    Claim(
+        "W1",
+        "Section 3, after (5)",
+        r"For Gaussian rows the expectation of the Gram matrix in (5) is $Q_{x,y}$, and $Q_{x,x} = I/2$.",
+        (
+            Criterion(
+                "slope",
+                r"slope of the deviation of the average from $Q_{x,y}$ in the number of rows, both logarithmic",
+                low=-0.6,
+                high=-0.4,
+            ),
+            Criterion("isometry", r"largest entry of $Q_{x,x} - I/2$", high=1e-12),
+        ),
+    ),
+    Claim(
+        "W2",
+        "Section 3, after (5)",
+        r"If $W$ satisfies the WDC with constants $\epsilon$ and $\alpha$, then $W/\sqrt\alpha$ satisfies it with "
+        r"$\epsilon/\alpha$ and 1.",
+        (Criterion("difference", r"largest relative difference of the two sides", high=1e-12),),
+    ),
+    Claim(
+        "W3",
+        "Section 3; Theorem 2",
+        "Gaussian matrices that are expansive enough satisfy the WDC with small $\\epsilon$.",
+        (
+            Criterion(
+                "slope", r"slope of the searched $\hat\epsilon$ in the expansion, both logarithmic", low=-0.6, high=-0.4
+            ),
+        ),
+    ),
+    Claim(
+        "W4",
+        "Section 3, (6) and (7); Theorem 2",
+        r"Truncated Gaussian matrices with enough rows satisfy the joint-WDC with small $\epsilon$.",
+        (
+            Criterion(
+                "slope",
+                r"slope of the searched $\hat\epsilon$ in the expansion, at 160 and more, both logarithmic",
+                low=-0.6,
+                high=-0.4,
+            ),
+            Criterion("slope_below", "slope at smaller expansions, where the tails are heavier"),
+        ),
+    ),
+    Claim(
+        "W5",
+        "Theorem 2; Section 3, after (7)",
+        r"The truncated rows of the last layers satisfy the WDC with a constant $\alpha \le 1$.",
+        (
+            Criterion(
+                "deviation",
+                r"largest distance of the estimated $\alpha$ from $P(\chi^2_{n+2} \le 9n)$, in standard errors",
+                high=3,
+            ),
+        ),
+    ),
+    Claim(
+        "W6",
+        "Section 1.1, after A3",
+        "In essence, only approximately Gaussian matrices are required.",
+        (
+            Criterion(
+                "uniform",
+                "success of Algorithm 1 minus that on Gaussian weights, in percentage points: uniform weights",
+                low=-10,
+                high=10,
+            ),
+            Criterion("rademacher", "the same: random signs", low=-10, high=10),
+            Criterion("student", "the same: Student's $t_5$", low=-10, high=10),
+            Criterion("orthogonal", "the same: orthogonal columns", low=-10, high=10),
+        ),
+    ),
+    Claim(
+        "W7",
+        "Section 1.1, after A3",
+        "Random weights are consistent with networks that provably can be trained, whose final weights are close to "
+        "their random initialisation.",
+        (
+            Criterion(
+                "change", r"largest $\lVert W_T - W_0 \rVert / \lVert W_0 \rVert$ over the layers of a trained generator"
+            ),
+            Criterion("before", r"largest searched $\hat\epsilon/\alpha$ over the layers before training"),
+            Criterion("after", "the same after training"),
+        ),
+    ),
+    Claim(
+        "W8",
+        "Theorem 2",
+        r"If $K_1 (d^7 s^2 + d^2 s^7)\, \epsilon^{1/4} < 1$ and the networks are expansive, the landscape is benign "
+        r"with high probability.",
+        (
+            Criterion(
+                "epsilon",
+                r"the $\epsilon$ that the hypothesis requires at $d = s = 2$ and $K_1 = 1$, over the smallest "
+                r"$\hat\epsilon$ measured",
+                high=1,
+            ),
+            Criterion(
+                "probability",
+                r"largest lower bound of the probability among the tabulated networks, with $\tilde c = \gamma = 1$",
+            ),
+        ),
+        vacuous_if_held=True,
+    ),
+    # Sample complexity
+    Claim(
+        "S1",
+        "Abstract; Section 1.1, A3",
+        r"$\ell = \Omega(n^2 + p^2)$ measurements suffice, up to logarithms.",
+        (
+            Criterion(
+                "success", r"smallest share of recovered problems at $\ell = 2(n^2 + p^2)$, $n = p = 10 \ldots 20$", low=0.95
+            ),
+        ),
+    ),
+    Claim(
+        "S2",
+        "Section 1.1, after Theorem 1",
+        r"The sample complexity scales quadratically in the dimension of the latent codes.",
+        (
+            Criterion(
+                "exponent",
+                r"exponent of $\ell_{50}$, at which half of the problems are recovered, in $n = p$ (the theorem's is 2)",
+            ),
+            Criterion("ratio", r"$\ell_{50} / (n + p)$ at the largest $n = p$"),
+        ),
+    ),
+    Claim(
+        "S3",
+        "Section 1.1, A2",
+        r"The inner layers must expand: $n_i \ge c\, n_{i-1} \log n_{i-1}$.",
+        (
+            Criterion("expansive", r"success at the largest $n_1 / n$"),
+            Criterion("contractive", r"success at the smallest $n_1 / n$, below 1"),
+        ),
+    ),
+    Claim(
+        "S4",
+        "Section 1; Section 1.1, after Theorem 1",
+        "A generative prior needs fewer measurements than a sparsity prior.",
+        (
+            Criterion("branchhull", r"$\ell_{50}$ of $\ell_1$-BranchHull over that of Algorithm 1"),
+            Criterion("branchhull_low", "lower end of its 95 % interval", low=1),
+            Criterion("power_factorization", r"$\ell_{50}$ of sparse power factorisation over that of Algorithm 1"),
+            Criterion("power_factorization_low", "lower end of its 95 % interval", low=1),
+        ),
+    ),
+    Claim(
+        "S5",
+        "Section 1.2",
+        r"Lifting needs $\ell = \Omega(n + p)$ measurements, but is computationally prohibitive.",
+        (
+            Criterion(
+                "slope", r"slope of $\ell_{50}$ of the lifted program in $n + p$, both logarithmic", low=0.7, high=1.3
+            ),
+            Criterion("time_exponent", r"exponent of its time in $n = p$", low=3),
+        ),
+    ),
+    # Algorithm 1
+    Claim(
+        "A1",
+        "Section 2",
+        "Algorithm 1 converges to a global minimiser from an arbitrary starting point.",
+        (
+            Criterion("problems", "problems, fresh networks and an arbitrary start each", low=100),
+            Criterion("recovered", "recovered, per hundred", low=95),
+        ),
+    ),
+    Claim(
+        "A2",
+        "Section 2, line 3",
+        "Comparing $f$ at four points with flipped signs avoids the spurious minimisers.",
+        (
+            Criterion("never_1", "success without the check, $n = p = 1$"),
+            Criterion("first_1", "success with the first check only, $n = p = 1$"),
+            Criterion("every_1", "success with the check at every iteration, $n = p = 1$"),
+            Criterion("never_10", "success without the check, $n = p = 10$"),
+        ),
+    ),
+    Claim(
+        "A3",
+        "Section 2, line 5",
+        r"Normalising resolves the scaling ambiguity: $\lVert h_i \rVert = \lVert m_i \rVert$ at every iteration.",
+        (Criterion("imbalance", r"largest $\lvert \lVert h_i \rVert / \lVert m_i \rVert - 1 \rvert$", high=1e-12),),
+    ),
+    Claim(
+        "A4",
+        "Section 2, line 4",
+        r"The two steps alternate: $m$ descends at the new $h$.",
+        (
+            Criterion(
+                "small_step", r"success of alternating minus simultaneous steps, in percentage points, $\theta = .25$"
+            ),
+            Criterion("large_step", r"the same, $\theta = 1$"),
+        ),
+    ),
+    Claim(
+        "A5",
+        "Section 1.1, before the sample complexity; left as future work",
+        "Convergence to a global minimiser would follow from a convexity-like property around the hyperbola.",
+        (
+            Criterion(
+                "not_positive",
+                "share of networks for which the second-smallest eigenvalue of the Hessian is not positive somewhere among "
+                "nine points on the global hyperbola",
+                high=0,
+            ),
+            Criterion(
+                "rate",
+                "median relative deviation of the logarithm of the measured linear rate from that of the one that the "
+                "spectrum predicts",
+                high=0.1,
+            ),
+            Criterion("rate_worst", "the largest deviation; a run that has not turned into the slowest direction is faster"),
+        ),
+    ),
+    Claim(
+        "A6",
+        "Section 2, line 1",
+        "The starting point is arbitrary but for zero.",
+        (
+            Criterion("short", "success from an initial norm of $10^{-3}$"),
+            Criterion("long", "success from an initial norm of $10^3$"),
+        ),
+    ),
+    Claim(
+        "A7",
+        "Section 1.1; not studied in the paper",
+        "Recovery with noise in $y_0$.",
+        (Criterion("slope", "slope of the error in the signal-to-noise ratio, both in dB"),),
+    ),
+    # Images
+    Claim(
+        "I1",
+        "Section 4",
+        "The distortion set holds 8,100 images of 28 × 28 pixels.",
+        (
+            Criterion("images", "images", low=8100, high=8100),
+            Criterion("different", "pixels that differ from the formula, evaluated independently", high=0),
+        ),
+    ),
+    Claim(
+        "I2",
+        "Figure 2; Section 4",
+        "Algorithm 1 removes the distortions from images of MNIST.",
+        (
+            Criterion("digits", "unseen test digits", low=100),
+            Criterion(
+                "residual",
+                "median mean-squared residual, the paper's setting (.0043 in the authors' published run)",
+                high=5e-3,
+            ),
+            Criterion("gain", "median PSNR of the digit over that of a constant image, in dB", low=10),
+        ),
+    ),
+    Claim(
+        "I3",
+        "Section 4",
+        "500 iterations suffice.",
+        (Criterion("ratio", "median loss after 500 iterations over that after 5,000", high=1.2),),
+    ),
+    Claim(
+        "I4",
+        "Section 4",
+        "One start suffices.",
+        (
+            Criterion("starts", "spread of the digit's PSNR over 20 starts, in dB"),
+            Criterion("seeds", "spread of the median over generators trained from other seeds, in dB"),
+        ),
+    ),
+    Claim(
+        "I5",
+        "Section 4",
+        "Stochastic gradient descent with step size 1 and momentum .9 recovers the images.",
+        (
+            Criterion("paper", "median PSNR of the digit, the paper's setting, in dB"),
+            Criterion("notebook", "the same, the setting of the published notebook"),
+            Criterion("best", "the same, the best setting found"),
+        ),
+    ),
+    Claim(
+        "I6",
+        "Section 1, after (1)",
+        "Generative priors outperform classical methods.",
+        (
+            Criterion(
+                "margin",
+                "median PSNR of the digit over that of the best classical method on the paper's distortions, in dB",
+                low=0,
+            ),
+            Criterion("margin_elsewhere", "the same on modulators that are not log-quadratic"),
+            Criterion("margin_noise", "the same on the paper's distortions with noise of standard deviation .05"),
+        ),
+    ),
+    Claim(
+        "I7",
+        "Section 1.3",
+        "Blind demodulation compared with compressed sensing under the same prior, the modulator known.",
+        (Criterion("gap", "PSNR of the digit with the modulator known minus that without, in dB"),),
+    ),
+    Claim(
+        "I8",
+        "Section 4; not studied in the paper",
+        "Images and modulators out of the generators' ranges.",
+        (
+            Criterion("glyphs", "median PSNR of other glyphs, in dB"),
+            Criterion("wide", r"median PSNR of digits under $\sigma = 49.5$, in dB"),
+        ),
+    ),
+)
+
+LEDGER: dict[str, Claim] = {claim.id: claim for claim in _CLAIMS}

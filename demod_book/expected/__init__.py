@@ -1,0 +1,1 @@
+"""The accepted numbers, arrays and verdicts of the book."""

@@ -1,0 +1,38 @@
+"""Figures of the ablations of Algorithm 1."""
+
+import numpy as np
+from matplotlib.figure import Figure
+from scipy.stats import binomtest
+
+from demod_book.figures.style import BLACK, BLUE, GREEN, ORANGE, canvas
+
+
+def plot_variants(labels: list[str], recovered: np.ndarray, iterations: list[np.ndarray], trials: int) -> Figure:
+    """Draw for each variant the share recovered with its interval, and the iterations of those that were."""
+    fig, (left, right) = canvas(1, 2, size=(6.6, 0.42 * len(labels) + 1.0), sharey=True)
+    place = -np.arange(len(labels))
+    interval = [binomtest(int(count), trials).proportion_ci(method="wilson") for count in recovered]
+    share = recovered / trials
+    left.errorbar(share, place, xerr=np.abs(np.array(interval).T - share), fmt="o", color=BLUE, capsize=3)
+    left.set(xlabel="share recovered", xlim=(-0.04, 1.04))
+    left.set_yticks(place, labels)
+    for y, values in zip(place, iterations, strict=True):
+        if len(values):
+            low, middle, high = np.quantile(values, (0.1, 0.5, 0.9))
+            right.plot([low, high], [y, y], color=ORANGE, linewidth=2)
+            right.plot(middle, y, "o", color=ORANGE)
+    right.set(xlabel="iterations of the recovered", xscale="log")
+    right.set_xticks([50, 100, 200, 500, 1000, 2000], ["50", "100", "200", "500", "1k", "2k"])
+    right.minorticks_off()
+    return fig
+
+
+def plot_noise(snr: np.ndarray, errors: np.ndarray, slope: float, intercept: float) -> Figure:
+    """Draw the outer-product error (len(snr), trials) against the signal-to-noise ratio, both in dB, and the fitted line."""
+    fig, ax = canvas(size=(6.0, 3.4))
+    ax.plot(np.repeat(snr, errors.shape[1]), errors.ravel(), ".", color=BLUE, alpha=0.4, markersize=4)
+    ax.plot(snr, intercept + slope * snr, color=BLACK, linestyle=":", label=f"slope {slope:.2f}")
+    ax.plot(snr, np.median(errors, axis=1), "o-", color=GREEN, markersize=4, label="median")
+    ax.set(xlabel="signal-to-noise ratio of $y$ [dB]", ylabel="error of $h m^T$ [dB]")
+    ax.legend(frameon=False, fontsize=9)
+    return fig

@@ -1,0 +1,75 @@
+"""Figures of Algorithm 1 on random networks."""
+
+from typing import Any
+
+import numpy as np
+from matplotlib.figure import Figure
+from scipy.stats import binomtest
+
+from demod_book.figures.style import (
+    BLACK,
+    CURVES,
+    FIRST_CHECK,
+    GREEN,
+    GREY,
+    ORANGE,
+    PURPLE,
+    SKY,
+    WITH_CHECK,
+    WITHOUT_CHECK,
+    canvas,
+)
+
+CHECKS = {"every iteration": WITH_CHECK, "first iteration only": FIRST_CHECK, "never": WITHOUT_CHECK}
+
+
+def plot_convergence(residuals: dict[str, np.ndarray]) -> Figure:
+    """Draw relative residuals (iterations + 1, problems) on a logarithmic scale: thin lines, the median thick."""
+    fig, grid = canvas(1, len(residuals), size=(6.4, 3.2), sharey=True)
+    for ax, (check, runs) in zip(grid, residuals.items(), strict=True):
+        ax.semilogy(runs, color=CHECKS.get(check, GREY), linewidth=0.6, alpha=0.5)
+        ax.semilogy(np.median(runs, axis=1), color=BLACK, linewidth=1.6)
+        ax.set_title(check, fontsize=10)
+        ax.set_xlabel("iteration $i$")
+    grid[0].set_ylabel(r"$\|w_i \odot x_i - y_0\|\ /\ \|y_0\|$")
+    return fig
+
+
+def plot_success(dimensions: np.ndarray, successes: dict[str, np.ndarray], problems: int) -> Figure:
+    """Draw the share of recovered problems against n for each schedule of the sign check, with 95 % Wilson intervals."""
+    fig, ax = canvas(size=(6.0, 3.4))
+    for k, (check, counts) in enumerate(successes.items()):
+        share = counts / problems
+        interval = [binomtest(int(count), problems).proportion_ci(method="wilson") for count in counts]
+        reach = np.abs(np.array(interval).T - share)
+        place = np.arange(len(dimensions)) + 0.12 * (k - 1)
+        ax.errorbar(place, share, reach, fmt="o", color=CHECKS[check], capsize=3, label=check)
+    ax.set(xlabel="latent dimension $n = p$", ylabel="share recovered", ylim=(0, 1.04))
+    ax.set_xticks(np.arange(len(dimensions)), [str(n) for n in dimensions])
+    fig.legend(title="sign check", loc="outside right upper", frameon=False)
+    return fig
+
+
+def plot_endings(values: np.ndarray, valleys: np.ndarray) -> Figure:
+    """Draw where descents without the sign check end: a histogram of f / (1/2 ‖y‖²), with the heights of the valleys."""
+    fig, ax = canvas(size=(6.0, 3.2))
+    ax.hist(values, bins=np.linspace(0, 1, 61), color=WITHOUT_CHECK)
+    for value, colour in zip(valleys, CURVES, strict=True):
+        ax.axvline(value, color=colour, linestyle="--", linewidth=1.4)
+    ax.set(xlabel=r"$f\ /\ \frac{1}{2}\|y_0\|^2$ after the last iteration", ylabel="problems")
+    return fig
+
+
+def plot_speed(rows: list[dict[str, Any]]) -> Figure:
+    """Draw the time per iteration and problem of each method, one group of bars for each size of the benchmark."""
+    methods = list(rows[0]["microseconds"])
+    fig, ax = canvas(size=(6.4, 0.62 * len(rows) + 1.2))
+    height = 0.8 / len(methods)
+    for k, (method, colour) in enumerate(zip(methods, (GREY, GREEN, SKY, ORANGE, PURPLE), strict=False)):
+        place = -np.arange(len(rows)) - k * height
+        ax.barh(place, [row["microseconds"][method] for row in rows], height, color=colour, label=method)
+    names = ["·".join(map(str, (row["n"], *row["inner"], row["ell"]))) + f"\n{row['problems']} problems" for row in rows]
+    ax.set_yticks(-np.arange(len(rows)) - 0.4 + height / 2, names, fontsize=8)
+    ax.set(xlabel="µs per iteration and problem", xscale="log")
+    fig.legend(*ax.get_legend_handles_labels(), loc="outside lower center", ncols=3, frameon=False, fontsize=9)
+    return fig

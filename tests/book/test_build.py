@@ -1,0 +1,890 @@
+"""The build, on small books of its own. A chapter that runs costs seconds, so the books that run are shared."""
+
+import json
+import os
+import re
+import shutil
+from io import StringIO
+from pathlib import Path
+
+import pytest
+from fixture_book import CLAIM, FIGURE, PARAMETERS, ROOT, TEXT, code, contents, notebook, prose, run, write_book
+from rich.console import Console
+from typer.testing import CliRunner
+
+from demod.artifacts import load_arrays, read_json, write_json
+from demod.sources import reached_modules
+from demod_book.build import build as module
+from demod_book.build.build import STAMP
+from demod_book.build.cache import changed, chapter_ingredients
+from demod_book.build.folders import BuildError, Layout, only_build, recover_folder, replace_folder
+from demod_book.build.notebooks import check_run, check_source, read_notebook
+from demod_book.build.progress import Terminal
+from demod_book.claims.judge import Verdict, judge
+from demod_book.claims.ledger import LEDGER
+from demod_book.cli import app
+from demod_book.expected.numbers import accept, compare, corrected, results_block
+from demod_book.pages.citation import citation
+from demod_book.pages.figures import drawings, figure_cards, paper_table, read_figures, short_commit
+from demod_book.pages.html import check_html, drop_source_maps, mend_roles, share_images
+from demod_book.pages.provenance import banner, footer
+from demod_book.pages.stage import add_banner, add_outputs, insert
+from demod_book.pages.verdicts import (
+    Recorded,
+    accepted_verdicts,
+    claim_links,
+    compare_verdicts,
+    exceptions,
+    plain,
+    read_verdicts,
+    verdict_counts,
+    verdict_tables,
+)
+
+CONSOLE = Console(file=StringIO())
+
+
+@pytest.fixture(scope="module")
+def book(tmp_path_factory):
+    """A book of two chapters, built once. Tests that change it put it back."""
+    root = write_book(tmp_path_factory.mktemp("book"), notebook("steady", FIGURE, TEXT, CLAIM), notebook("other"))
+    run(root)
+    return root
+
+
+# A whole build
+
+
+def test_the_page_shows_the_run_and_how_it_was_made(book):
+    page = (book / "_build/html/chapters/steady.html").read_text()
+    assert "The answer is <span" in page
+    assert ">42</span>" in page
+    assert "How this page was made" in page
+    assert "networks 60 → 400" in page
+    assert "made-up data" in page
+    assert 'alt="Empty axes"' in page
+    assert "injected" not in page
+    assert 'src="../figures/steady/figure-1b.png"' in page
+
+
+def test_figure_files_numbers_and_provenance_are_complete(book):
+    files = {path.name for path in (book / "_build/figures/steady").iterdir()}
+    assert files == {f"figure-1b.{ending}" for ending in ("svg", "png", "npz", "json")}
+    assert {path.name for path in (book / "_build/html/figures/steady").iterdir()} == files
+    arrays, card = load_arrays(book / "_build/figures/steady/figure-1b.npz")
+    assert arrays["f"].tolist() == [1, 2]
+    assert (card["chapter"], card["profile"], card["seed"], card["data"]) == ("steady", "quick", 2019, ["made-up data"])
+    assert read_json(book / "_build/numbers/steady.json")["numbers"]["answer"] == {"value": 42, "text": "42"}
+
+
+def test_a_verdict_stands_in_its_chapter_and_on_the_page_of_verdicts_which_leads_to_it(book):
+    page = (book / "_build/html/chapters/steady.html").read_text()
+    box = page[page.index('<div class="demod-claim demod-reproduced" id="claim-l6">') :]
+    assert "<strong>Claim L6: reproduced.</strong>" in box
+    assert r"\(t^{(1)}\)" in box
+    assert "<td><p>-0.500 ± 0.020</p></td>" in box
+    verdicts = (book / "_build/html/chapters/intro.html").read_text()
+    assert verdicts.count('<a href="steady.html#claim-l6">L6</a>') == 2  # in the text and in the table
+    assert "claim M1 (<span" in verdicts
+    assert f"Of {len(LEDGER)} claims: <strong>1 reproduced</strong>" in verdicts
+    assert f"<strong>{len(LEDGER) - 1} not tested</strong>" in verdicts
+
+
+def test_nothing_changed_nothing_runs(book):
+    before = contents(book / "_build")
+    shown = run(book)
+    assert "steady unchanged" in shown
+    assert "other unchanged" in shown
+    assert "the book is unchanged" in shown
+    now = contents(book / "_build")
+    assert {name: now[name] for name in before if not name.startswith("doit")} == {
+        name: before[name] for name in before if not name.startswith("doit")
+    }
+
+
+BROKEN = {
+    "raises": ("raise RuntimeError('no such thing')", "cell 4 raised RuntimeError: no such thing"),
+    "exits": ("import sys\nsys.exit(0)", "cell 4 raised SystemExit: 0"),
+    "dies": ("import os\nos.kill(os.getpid(), 9)", "its kernel died"),
+    "prints": (
+        "from traceback import print_exc\ntry:\n    1 / 0\nexcept ArithmeticError:\n    print_exc()",
+        "printed a traceback",
+    ),
+    "warns": ("import warnings\nwarnings.warn('beware')", "UserWarning: beware"),
+}
+
+
+@pytest.fixture(scope="module")
+def refusal(book):
+    """What the build says to a book with five broken chapters, and the good book before and after."""
+    shutil.copytree(book, root := book.with_name("broken"))
+    before = contents(root / "_build/html")
+    broken = [notebook(slug, code(source)) for slug, (source, _) in BROKEN.items()]
+    write_book(root, notebook("steady", FIGURE, TEXT, CLAIM), notebook("other"), *broken)
+    with pytest.raises(BuildError) as error:
+        run(root)
+    return str(error.value), before, root
+
+
+@pytest.mark.parametrize("slug", BROKEN)
+def test_a_broken_chapter_is_refused_with_the_reason_and_the_notebook(refusal, slug):
+    message, _, root = refusal
+    line = next(line for line in message.split("\n") if line.startswith(f"{slug}: "))
+    assert BROKEN[slug][1] in line
+    assert f"_build/executed/{slug}.failed.ipynb" in line
+    assert (root / f"_build/executed/{slug}.failed.ipynb").is_file()
+    assert not (root / f"_build/executed/{slug}.ipynb").exists()
+    assert not (root / f"_build/figures/{slug}").exists()
+
+
+def test_a_refused_build_leaves_the_good_book_to_the_byte(refusal):
+    _, before, root = refusal
+    assert contents(root / "_build/html") == before
+
+
+def test_an_edited_chapter_runs_alone_and_edited_prose_runs_nothing(book):
+    root = shutil.copytree(book, book.with_name("edited"))
+    write_book(root, notebook("steady", FIGURE, TEXT, CLAIM, prose("More prose.")), notebook("other", code("1 + 1")))
+    shown = run(root)
+    assert "steady unchanged" in shown
+    assert "… other: code" in shown
+    assert "More prose." in (root / "_build/html/chapters/steady.html").read_text()
+
+
+def test_a_warning_of_jupyter_book_fails_the_build_and_leaves_the_good_book(book):
+    root = shutil.copytree(book, book.with_name("warned"))
+    before = contents(root / "_build/html")
+    write_book(root, notebook("steady", FIGURE, TEXT, CLAIM, prose("{glue:text}`question`")), notebook("other"))
+    with pytest.raises(BuildError, match=r"chapters/steady.ipynb.*question"):
+        run(root)
+    assert contents(root / "_build/html") == before
+
+
+# Before a notebook runs
+
+
+@pytest.mark.parametrize("line", ["!false", "status = !false", "%%bash\nfalse", "%%sh\nfalse"])
+def test_a_call_of_the_shell_is_refused_before_anything_runs(tmp_path, line):
+    root = write_book(tmp_path, notebook("shell", code(line)))
+    with pytest.raises(BuildError, match=r"shell: cell 4 calls the shell"):
+        run(root)
+    assert not (tmp_path / "_build/executed").exists()
+
+
+def test_an_unknown_parameter_is_refused_before_anything_runs(tmp_path):
+    content = notebook("parameters")
+    content["cells"][1]["source"] = 'profile = "quick"\nseed = 2019'
+    with pytest.raises(BuildError, match=r"parameters: device is not assigned in the cell tagged"):
+        run(write_book(tmp_path, content))
+
+
+@pytest.mark.parametrize("tags", [[[], []], [["parameters"], ["parameters"]]])
+def test_one_cell_and_only_one_is_tagged_parameters(tags):
+    cells = [code("profile = device = seed = 0", tags=tag) for tag in tags]
+    assert "cells are tagged" in check_source({"cells": cells}, PARAMETERS)[0]
+
+
+def test_a_cell_that_is_not_python_is_refused():
+    assert "cell 4 is not Python" in check_source(notebook("x", code("for x in:")), PARAMETERS)[0]
+
+
+def test_a_sound_source_is_not_refused():
+    assert check_source(notebook("x", code("%precision 3\nx = 1  # not !false")), PARAMETERS) == []
+
+
+# After it ran
+
+
+def ran(**changes) -> dict:
+    cell = code("1 + 1", papermill={"status": "completed"}) | {"execution_count": 1} | changes
+    return {"cells": [cell]}
+
+
+def stream(name: str, *lines: str) -> list[dict]:
+    return [{"output_type": "stream", "name": name, "text": list(lines)}]
+
+
+@pytest.mark.parametrize(
+    ("changes", "problem"),
+    [
+        ({"execution_count": None}, "did not run"),
+        ({"metadata": {"papermill": {"status": "pending"}}}, "ended with status 'pending'"),
+        ({"metadata": {}}, "ended with status None"),
+        ({"outputs": [{"output_type": "error", "ename": "KeyError", "evalue": "'x'"}]}, "raised KeyError: 'x'"),
+        ({"outputs": stream("stdout", "\x1b[31mTraceback\x1b[39m (most recent", " call last)")}, "printed a traceback"),
+        (
+            {"outputs": stream("stderr", "x.py:3: UserWarning: beware\n", "  x = 1")},
+            "warned: x.py:3: UserWarning: beware",
+        ),
+        (
+            {"outputs": [{"output_type": "display_data", "data": {"text/html": "Traceback (most recent call last)"}}]},
+            "printed a traceback",
+        ),
+    ],
+)
+def test_an_unsound_run_is_recognised(changes, problem):
+    assert check_run(ran(**changes)) == [f"cell 1 {problem}"]
+
+
+def test_a_sound_run_with_a_progress_bar_is_accepted():
+    assert check_run(ran(outputs=stream("stderr", "100%|███| 500/500"))) == []
+
+
+# The cache
+
+
+@pytest.fixture
+def package(tmp_path):
+    """A small package named demod: chapters import solver, which imports base; face is for itself."""
+    folder = tmp_path / "demod"
+    (folder / "figures").mkdir(parents=True)
+    (folder / "weights").mkdir()
+    (folder / "priors").mkdir()
+    files = {
+        "__init__.py": "",
+        "base.py": "ONE = 1",
+        "solver.py": "def solve():\n    from demod.base import ONE\n    return ONE",
+        "priors/weights.py": "from demod.base import ONE",
+        "data.py": "",
+        "face.py": "from demod.solver import solve",
+        "figures/__init__.py": "",
+        "figures/style.py": "RED = 1",
+        "figures/plot.py": "from demod.figures.style import RED",
+        "weights/digits.safetensors": "weights",
+    }
+    for name, text in files.items():
+        (folder / name).write_text(text)
+    return folder
+
+
+def ingredients(package: Path, source: str, mnist: bool = True) -> dict[str, str]:
+    return chapter_ingredients(
+        notebook("x", code(source)),
+        PARAMETERS,
+        package.parent,
+        mnist=lambda: mnist,
+        packages={"demod": package, "demod_book": package.parent},
+    )
+
+
+def test_modules_are_reached_through_others_and_inside_functions(package):
+    reached = reached_modules("from demod.solver import solve\nfrom demod.figures.plot import draw", {"demod": package})
+    assert set(reached) == {
+        "demod",
+        "demod.solver",
+        "demod.base",
+        "demod.figures",
+        "demod.figures.plot",
+        "demod.figures.style",
+    }
+
+
+@pytest.mark.parametrize(
+    ("edited", "stale"),
+    [("base.py", True), ("solver.py", True), ("__init__.py", True), ("face.py", False), ("figures/style.py", False)],
+)
+def test_an_edited_module_makes_exactly_those_chapters_stale_that_reach_it(package, edited, stale):
+    before = ingredients(package, "from demod.solver import solve")
+    (package / edited).write_text("CHANGED = True")
+    assert bool(changed(before, ingredients(package, "from demod.solver import solve"))) is stale
+
+
+COMMAND = {"cli", "__main__"}
+
+
+def test_no_chapter_reaches_the_build_or_the_command_line():
+    names = [path.stem for path in PACKAGES["demod"].iterdir() if path.stem not in COMMAND]
+    code = "\n".join(f"from demod.{name} import x" for name in names) + "\nfrom demod_book.chapter import begin"
+    reached = reached_modules(code, PACKAGES)
+    assert {"demod.descent.algorithm", "demod_book.chapter"} <= reached.keys()
+    assert not [name for name in reached if name.startswith(("demod_book.build", "demod_book.pages", "demod_book.cli"))]
+
+
+def test_weights_count_for_those_who_reach_the_networks(package):
+    users = {name: ingredients(package, f"from demod.{name} import ONE") for name in ("priors.weights", "base")}
+    (package / "weights/digits.safetensors").write_text("other weights")
+    now = {name: ingredients(package, f"from demod.{name} import ONE") for name in users}
+    assert changed(users["priors.weights"], now["priors.weights"]) == ["weights/digits.safetensors"]
+    assert changed(users["base"], now["base"]) == []
+
+
+def test_mnist_is_looked_for_only_if_a_chapter_reaches_the_data(package):
+    assert changed(*(ingredients(package, "import demod.data", mnist=mnist) for mnist in (True, False))) == ["MNIST"]
+    assert changed(*(ingredients(package, "import demod.base", mnist=mnist) for mnist in (True, False))) == []
+
+
+@pytest.mark.parametrize("name", ["results/sweep.npz", "results/sweeps"])
+def test_a_result_file_counts_for_the_chapter_that_names_it(package, name):
+    path = package.parent / name if name.endswith("npz") else package.parent / name / "one.npz"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    source = f'load_arrays("../{name}")'
+    states = []
+    for content in (None, "one", "two"):
+        if content:
+            path.write_text(content)
+        states.append(ingredients(package, source))
+    assert changed(states[0], states[1]) != []
+    assert changed(states[1], states[2]) == [path.relative_to(package.parent).as_posix()]
+    assert changed(ingredients(package, "1"), ingredients(package, "1")) == []
+
+
+def test_code_tags_parameters_and_the_lock_count_but_prose_and_outputs_do_not(package):
+    def of(content, parameters=PARAMETERS):
+        return chapter_ingredients(
+            content,
+            parameters,
+            package.parent,
+            mnist=lambda: True,
+            packages={"demod": package, "demod_book": package.parent},
+        )
+
+    before = of(notebook("x", code("1")))
+    assert changed(before, of(notebook("x", prose("text"), code("1") | {"execution_count": 3}))) == []
+    assert changed(before, of(notebook("x", code("2")))) == ["code"]
+    assert changed(before, of(notebook("x", code("1", tags=["hide-input"])))) == ["code"]
+    assert changed(before, of(notebook("x", code("1")), PARAMETERS | {"profile": "full"})) == ["parameters"]
+    (package.parent / "requirements.lock").write_text("numpy==2.4.6")
+    assert changed(before, of(notebook("x", code("1")))) == ["requirements.lock"]
+
+
+# Folders
+
+
+@pytest.fixture
+def folders(tmp_path):
+    for name in ("new", "html"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "index.html").write_text(name)
+    return tmp_path / "new", tmp_path / "html"
+
+
+def test_a_folder_is_replaced_whole(folders):
+    new, html = folders
+    replace_folder(new, html)
+    assert (html / "index.html").read_text() == "new"
+    assert [path.name for path in html.parent.iterdir()] == ["html"]
+
+
+@pytest.mark.parametrize(("renames", "book"), [(1, "html"), (2, "new")])
+def test_a_swap_killed_between_its_steps_is_recovered(folders, monkeypatch, renames, book):
+    new, html = folders
+    rename, done = Path.rename, []
+
+    def mortal(path, target):
+        if len(done) == renames:
+            raise KeyboardInterrupt
+        done.append(target)
+        return rename(path, target)
+
+    def killed(*args, **kwargs):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "rename", mortal)
+        patch.setattr(shutil, "rmtree", killed)
+        with pytest.raises(KeyboardInterrupt):
+            replace_folder(new, html)
+    recover_folder(html)
+    assert (html / "index.html").read_text() == book
+    assert not html.with_name("html.previous").exists()
+
+
+def test_one_build_at_a_time(tmp_path):
+    layout = Layout(write_book(tmp_path))
+    with only_build(layout), pytest.raises(BuildError, match="Another build"), only_build(layout):
+        pass
+    with only_build(layout):  # the lock is free again
+        pass
+
+
+def test_a_folder_without_a_book_is_refused(tmp_path):
+    with pytest.raises(BuildError, match=r"no _config.yml in"):
+        run(tmp_path)
+
+
+def test_a_page_that_is_not_there_is_refused(tmp_path):
+    root = write_book(tmp_path, notebook("here"))
+    (root / "chapters/here.ipynb").unlink()
+    with pytest.raises(BuildError, match="lists chapters/here"):
+        run(root)
+
+
+# Pages
+
+
+def test_outputs_go_to_the_cells_they_came_from_without_the_injected_one():
+    executed = notebook("x", code("1"), code("  "), code("2"))
+    executed["cells"].insert(2, code("profile = 'full'", tags=["injected-parameters"]))
+    for number, cell in enumerate(executed["cells"]):
+        cell["outputs"], cell["execution_count"] = [{"cell": number}], number
+    page = notebook("x", prose("new"), code("1"), prose("text"), code("2"), code(""))
+    add_outputs(page, executed)
+    assert [cell["outputs"] for cell in page["cells"] if cell["cell_type"] == "code"] == [
+        *([{"cell": 1}], [{"cell": 3}], [{"cell": 4}], [{"cell": 6}], [])
+    ]
+
+
+def test_an_image_is_shown_at_the_size_it_was_drawn_for_unless_its_cell_says_otherwise():
+    output = {"output_type": "display_data", "data": {"image/png": ""}, "metadata": {"image/png": {"width": 576}}}
+    executed = {"cells": [code("a") | {"outputs": [output]}, code("b") | {"outputs": [output]}]}
+    page = {"cells": [code("a"), code("b", mystnb={"image": {"width": "100%"}})]}
+    add_outputs(page, executed)
+    assert [cell["metadata"]["mystnb"]["image"]["width"] for cell in page["cells"]] == ["576px", "100%"]
+
+
+def test_boxes_go_below_a_figure_whose_caption_is_not_theirs():
+    image = {"output_type": "display_data", "data": {"image/png": ""}, "metadata": {}}
+    box = {"output_type": "display_data", "data": {"text/markdown": "**L6** reproduced"}, "metadata": {}}
+    captioned = {"figure": {"caption": "What it shows.", "name": "fig"}}
+    page = {"cells": [code("a", mystnb=captioned) | {"id": "a"}, code("b")]}
+    add_outputs(page, {"cells": [code("a") | {"outputs": [image, box]}, code("b") | {"outputs": [image, box]}]})
+    assert [cell["outputs"] for cell in page["cells"]] == [[image], [box], [image, box]]
+    assert page["cells"][1]["metadata"] == {"tags": ["remove-input"]}
+
+
+def test_the_box_says_what_the_full_profile_would_change():
+    record = {"profile": "quick", "device": "CPU", "seed": 2019, "data": ["MNIST test digits"]}
+    record["choices"] = {"networks": {"quick": 60, "full": 400}, "widths": {"quick": [10, 20], "full": [10, 20, 40]}}
+    box = banner(record, 43.2)
+    assert "`quick` profile in 43 s on: CPU, seed 2019." in box
+    assert "Data: MNIST test digits." in box
+    assert "`full` would change: networks 60 → 400, widths (10, 20) → (10, 20, 40)." in box
+    assert "would change" not in banner(record | {"profile": "full"}, 43.2)
+
+
+def test_a_page_ends_with_what_it_was_made_from_and_its_notebook(book):
+    page = (book / "_build/html/chapters/steady.html").read_text()
+    html = page[page.index("Download this chapter") :]
+    end = re.sub(r"<[^>]*>", "", html)
+    record, card = read_json(book / "_build/numbers/steady.json"), read_json(book / "_build/executed/steady.json")
+    shown = [record["commit"], "profile = quick, device = cpu, seed = 2019", "networks = 60", "made-up data"]
+    shown += [f"{name} {number}" for name, number in record["versions"].items()]
+    shown += [value[:16] for name, value in card["ingredients"].items() if name.startswith("demod.")]
+    assert [text for text in shown if text not in end] == []
+    assert 'href="../notebooks/steady.ipynb"' in html
+    assert read_json(book / "_build/html/notebooks/steady.ipynb") == read_json(book / "chapters/steady.ipynb")
+    assert read_json(book / "_build/html/_sources/chapters/steady.ipynb")["nbformat"] == 4
+
+
+@pytest.mark.parametrize("mnist", ["at hand", "absent"])
+def test_the_hashes_of_mnist_stand_at_the_end_of_a_page_exactly_if_it_was_read(mnist):
+    record = {"chapter": "x", "profile": "quick", "device": "CPU", "data": ["digits"], "choices": {}, "commit": None}
+    card = {"profile": "quick", "device": "cpu", "seed": 1, "seconds": 2.0, "ingredients": {"MNIST": mnist}}
+    end = footer(record | {"versions": {}, "weights": {"digits": "0123456789abcdef0"}}, card)
+    assert ("t10k-labels-idx1-ubyte" in end) is (mnist == "at hand")
+    assert "digits: `0123456789abcdef`" in end
+
+
+def test_the_citation_names_the_doi_of_a_release_and_no_empty_one(tmp_path):
+    card, copy = (ROOT / "CITATION.cff").read_text(), tmp_path / "CITATION.cff"
+    copy.write_text(card + '\ndoi: "10.5281/zenodo.1"\n')
+    assert re.search(r"doi += \{10\.5281/zenodo\.1\}", citation(copy))
+    copy.write_text(card + '\ndoi: ""\n')
+    assert "doi" not in citation(copy)
+
+
+def test_the_citation_is_that_of_the_citation_file():
+    shown = citation(ROOT / "CITATION.cff")
+    assert "@inproceedings{hand2019," in shown
+    assert re.search(r"author += \{Hand, Paul and Joshi, Babhru\}", shown)
+    assert re.search(r"pages += \{11535--11545\}", shown)
+    assert "@software{demod," in shown
+
+
+def test_an_interactive_figure_takes_the_alternative_text_of_its_cell():
+    drawn = {"output_type": "display_data", "data": {"text/html": ['<div class="demod-interactive">', "plot</div>"]}}
+    page = {"cells": [code("a", mystnb={"image": {"alt": 'A "surface"'}})]}
+    add_outputs(page, {"cells": [code("a") | {"outputs": [drawn]}]})
+    shown = page["cells"][0]["outputs"][0]["data"]["text/html"]
+    assert shown == '<div class="demod-interactive" role="figure" aria-label="A &quot;surface&quot;">plot</div>'
+
+
+def test_progress_bars_stay_out_of_the_pages_and_of_the_notebooks_to_download():
+    bar, result = stream("stderr", "100%|███| 5/5 [00:02<00:00]"), stream("stdout", "done")
+    page = {"cells": [code("a")]}
+    add_outputs(page, {"cells": [code("a") | {"outputs": [*bar, *result]}]})
+    assert page["cells"][0]["outputs"] == result
+
+
+def test_the_box_stands_under_the_title():
+    content = {"cells": [prose("(label)=\n# Title\n\nText."), code("1")]}
+    add_banner(content, "BOX")
+    assert content["cells"][0]["source"].split("\n") == ["(label)=", "# Title", "", "BOX", "", "", "Text."]
+
+
+def test_a_chapter_without_a_title_is_refused():
+    with pytest.raises(BuildError, match="no title"):
+        add_banner({"cells": [prose("Text.")]}, "BOX")
+
+
+# The list of figures
+
+
+def test_a_figure_of_the_paper_is_listed_with_its_caption_code_cost_and_provenance(book):
+    figures = read_figures(book / "_build/figures", Layout(book).notebooks())
+    row = next(line for line in paper_table(figures, sources=False).split("\n") if line.startswith("| **"))
+    assert row.startswith("| **Figure 1b** | ")
+    assert "The axes $\\|x\\|$." in row
+    assert 'alt="Empty axes"' in row
+    assert '<a href="steady.html#fig-axes">steady</a>' in row
+    assert "<code>demod_book.figures.style</code>" in row
+    assert f"<br>{figures[0].card['seconds']:.1f} s<br>" in row
+    assert 'href="../figures/steady/figure-1b.json"' in row
+    assert f"quick, CPU, seed 2019, {short_commit(figures[0].card['commit'])}" in row
+
+
+def test_every_figure_has_a_card_under_its_chapter_with_all_its_files(book):
+    cards = figure_cards(read_figures(book / "_build/figures", Layout(book).notebooks()), sources=True)
+    assert cards.startswith("### [The chapter steady](steady.ipynb)")
+    assert cards.count('<div class="demod-card">') == 1
+    assert all(f'href="../figures/steady/figure-1b.{ending}"' in cards for ending in ("svg", "png", "npz", "json"))
+    assert '<a href="../_modules/demod_book/figures/style.html">' in cards
+
+
+@pytest.mark.parametrize(
+    ("commit", "shown"),
+    [
+        (None, "an installed copy"),
+        ("0123456789abcdef", "commit 0123456"),
+        ("0123456789-dirty", "commit 0123456 with changes"),
+    ],
+)
+def test_a_commit_is_named_by_seven_digits_and_says_if_files_differed(commit, shown):
+    assert short_commit(commit) == shown
+
+
+def test_the_code_of_a_figure_is_the_module_whose_function_its_cell_calls():
+    content = notebook(
+        "x",
+        code(
+            "from demod_book.figures.landscape import plot_surface\nfrom demod_book.figures.images import plot_rows as rows"
+        ),
+        code('chapter.figure(rows(a), "second")\nchapter.figure(plot_surface(b), "third")'),
+        code('from demod_book.figures import geometry as figures\nchapter.figure(figures.plot_radii(a), "of-a-module")'),
+        code('chapter.figure(plot_surface(a), "first")'),
+        code('chapter.figure(fig, "made-elsewhere")'),
+        code("if False:\n    %pip install nothing"),
+    )
+    found = {name: drawing.modules for name, drawing in drawings(content).items()}
+    both, geometry = ("demod_book.figures.images", "demod_book.figures.landscape"), ("demod_book.figures.geometry",)
+    called = {"second": both, "third": both, "of-a-module": geometry, "first": both[1:]}
+    assert found == called | {"made-elsewhere": geometry + both}
+
+
+# HTML
+
+
+@pytest.mark.parametrize(
+    ("body", "problem"),
+    [
+        ('<img src="a.png">', "has no alternative text"),
+        ('<img src="a.png" alt=" ">', "has no alternative text"),
+        ('<img src="b.png" alt="b">', "b.png leads to no file"),
+        ('<div class="demod-interactive">surface</div>', "interactive figure has no alternative text"),
+        ('<script src="https://cdn.example/x.js"></script>', "loaded from another host"),
+        ('<link rel="stylesheet" href="//cdn.example/x.css">', "loaded from another host"),
+        ('<a href="other.html">x</a>', "other.html leads to no file"),
+        ('<a href="#there">x</a>', "#there leads to no place on its page"),
+        ("<pre>Traceback (most recent call last):</pre>", "traceback"),
+    ],
+)
+def test_a_defect_of_a_page_is_found(tmp_path, body, problem):
+    (tmp_path / "a.png").touch()
+    (tmp_path / "index.html").write_text(f"<html><body>{body}</body></html>")
+    (found,) = check_html(tmp_path)
+    assert found.startswith("index.html: ")
+    assert problem in found
+
+
+def test_a_style_sheet_that_loads_from_another_host_is_found(tmp_path):
+    (tmp_path / "a.css").write_text('@import "https://fonts.example/x"; b { background: url(data:image/png;base64,x) }')
+    assert len(check_html(tmp_path)) == 1
+
+
+def test_a_sound_page_has_no_defect(tmp_path):
+    (tmp_path / "a.png").touch()
+    links = '<a href="https://doi.org/x">x</a> <a href="#here">x</a> <a href="index.html#here">x</a>'
+    (tmp_path / "index.html").write_text(f'<h1 id="here">x</h1><img src="a.png" alt="a">{links}')
+    assert check_html(tmp_path) == []
+
+
+def test_a_book_that_is_too_large_is_refused(tmp_path):
+    (tmp_path / "large").write_bytes(bytes(2_000_001))
+    assert check_html(tmp_path, largest=1e6) == ["the book has 2 MB, at most 1 are allowed; make figures smaller."]
+    assert check_html(tmp_path, largest=3e6) == []
+
+
+def test_source_maps_are_dropped_and_nothing_else(tmp_path):
+    (tmp_path / "_static/scripts").mkdir(parents=True)
+    for name in ("theme.js", "theme.js.map"):
+        (tmp_path / "_static/scripts" / name).touch()
+    drop_source_maps(tmp_path)
+    assert [path.name for path in (tmp_path / "_static/scripts").iterdir()] == ["theme.js"]
+
+
+def test_a_picture_is_in_the_book_once_and_the_page_shows_it(tmp_path):
+    for name, content in (("figures/one/f.png", b"f"), ("_images/0a1b.png", b"f"), ("_images/strip.png", b"other")):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes(content)
+    page = tmp_path / "chapters/one.html"
+    page.parent.mkdir()
+    page.write_text('<img alt="a" src="../_images/0a1b.png"><img alt="b" src="../_images/strip.png">')
+    share_images(tmp_path)
+    assert page.read_text() == '<img alt="a" src="../figures/one/f.png"><img alt="b" src="../_images/strip.png">'
+    assert [path.name for path in (tmp_path / "_images").iterdir()] == ["strip.png"]
+    assert check_html(tmp_path) == []
+
+
+# Numbers
+
+NUMBERS = {"demodulation": {"psnr": {"value": 26.31, "text": "26.3"}, "count": {"value": 8, "text": "8"}}}
+
+
+def test_numbers_inside_the_tolerance_pass():
+    expected = {"demodulation": {"psnr": {"value": 26.0, "rtol": 0.05}, "count": {"value": 8}}}
+    assert compare(NUMBERS, expected) == []
+
+
+@pytest.mark.parametrize(
+    ("expected", "problem"),
+    [
+        ({"psnr": {"value": 26.0, "atol": 0.1}, "count": {"value": 8}}, "demodulation.psnr is 26.31, accepted is 26"),
+        ({"psnr": {"value": 26.0, "rtol": 0.05}, "count": {"value": 9}}, "demodulation.count is 8, accepted is 9"),
+        ({"psnr": {"value": 26.0, "rtol": 0.05}}, "demodulation.count is glued, but was never accepted"),
+        ({"psnr": {"value": 26.31}, "count": {"value": 8}, "old": {"value": 1}}, "demodulation.old is accepted, but"),
+    ],
+)
+def test_a_drifted_missing_or_surplus_number_is_found(expected, problem):
+    (found,) = compare(NUMBERS, {"demodulation": expected})
+    assert found.startswith(problem)
+
+
+def test_accepting_keeps_the_tolerances_that_are_there():
+    expected = accept(NUMBERS, {"demodulation": {"psnr": {"value": 1.0, "atol": 0.5}}})
+    assert expected == {"demodulation": {"count": {"value": 8}, "psnr": {"value": 26.31, "atol": 0.5}}}
+    assert compare(NUMBERS, expected) == []
+
+
+def test_times_are_neither_accepted_nor_compared():
+    numbers = {"x": {"seconds": {"value": 12.0, "text": "12", "timing": True}, "count": {"value": 8, "text": "8"}}}
+    assert accept(numbers, {}) == {"x": {"count": {"value": 8}}}
+    assert compare(numbers, {"x": {"count": {"value": 8}}}) == []
+
+
+@pytest.mark.parametrize("value", [26.31, 8, 1e-15, 0.0])
+def test_what_was_accepted_passes(value):
+    numbers = {"x": {"y": {"value": value, "text": ""}}}
+    assert compare(numbers, accept(numbers, {})) == []
+
+
+README = "# T\n<!-- results:begin -->\n| PSNR | **{}**<!-- demodulation.psnr --> dB |\n<!-- results:end -->\n"
+
+
+@pytest.mark.parametrize("shown", ["26.3", "26.2", "25.1"])
+def test_a_number_of_the_readme_may_be_off_by_what_machines_differ_in(shown):
+    block = results_block(README.format(shown))
+    assert corrected(block, NUMBERS) == block
+
+
+@pytest.mark.parametrize("shown", ["24.9", "27.7", "26", "26.31", "many"])
+def test_a_wrong_number_of_the_readme_is_corrected(shown):
+    assert corrected(results_block(README.format(shown)), NUMBERS) == "| PSNR | **26.3**<!-- demodulation.psnr --> dB |\n"
+
+
+def test_a_number_is_corrected_exactly_when_asked():
+    block = "| 26.4<!-- demodulation.psnr --> dB |"
+    assert corrected(block, NUMBERS) == block
+    assert corrected(block, NUMBERS, exactly=True) == "| 26.3<!-- demodulation.psnr --> dB |"
+
+
+@pytest.mark.parametrize(("mnist", "shown"), [(True, "42"), (False, "41")])
+def test_accepting_a_build_with_mnist_brings_its_numbers_into_the_readme(book, mnist, shown):
+    root = shutil.copytree(book, book.with_name(f"accepted-{mnist}"))
+    (root / "README.md").write_text("<!-- results:begin -->\n| 41<!-- steady.answer --> |\n<!-- results:end -->\nMore.\n")
+    stamp = root / "_build/html" / STAMP
+    write_json(stamp, read_json(stamp) | {"mnist": mnist})
+    assert CliRunner().invoke(app, ["accept", "--root", str(root)]).exit_code == 0
+    assert f"\n| {shown}<!-- steady.answer --> |\n" in (root / "README.md").read_text()
+
+
+@pytest.mark.parametrize(("shown", "same"), [("1.0e-03", True), ("1.1e-03", True), ("1.2e-03", False), ("1.0e-04", False)])
+def test_the_last_digit_of_a_power_of_ten_is_that_of_its_mantissa(shown, same):
+    numbers = {"x": {"residual": {"value": 1.02e-3, "text": "1.0e-03"}}}
+    block = f"{shown}<!-- x.residual -->"
+    assert (corrected(block, numbers) == block) is same
+
+
+def test_a_mark_that_names_no_number_is_refused():
+    with pytest.raises(ValueError, match=r"quotes demodulation.ssim"):
+        corrected("0.9<!-- demodulation.ssim -->", NUMBERS)
+
+
+@pytest.mark.parametrize("foreign", ["figures/steady/figure-1b.json", "numbers/steady.json"])
+def test_what_papermill_leaves_by_hand_in_the_same_place_is_made_again(book, foreign):
+    root = shutil.copytree(book, book.with_name(f"foreign-{foreign.split('/')[0]}"))
+    path = root / "_build" / foreign
+    mine = read_json(path)
+    write_json(path, mine | {"seed": 7})
+    assert "steady: figures or numbers that another run left" in run(root)
+    assert read_json(path)["seed"] == 2019
+    assert "steady unchanged" in run(root)
+
+
+def test_a_readme_with_an_old_number_fails_the_build_which_writes_the_right_table(book):
+    root = shutil.copytree(book, book.with_name("readme"))
+    (root / "README.md").write_text("<!-- results:begin -->\n| 41<!-- steady.answer --> |\n<!-- results:end -->\n")
+    run(root)
+    (root / "README.md").write_text("<!-- results:begin -->\n| 17<!-- steady.answer --> |\n<!-- results:end -->\n")
+    before = contents(root / "_build/html")
+    with pytest.raises(BuildError, match=r"readme-table.md"):
+        run(root)
+    assert (root / "_build/readme-table.md").read_text() == "| 42<!-- steady.answer --> |\n"
+    assert contents(root / "_build/html") == before
+
+
+# Verdicts
+
+L6, F3 = (
+    judge(LEDGER["L6"], {"slope": (-0.5, 0.02)}).record,
+    judge(LEDGER["F3"], {"rho_error": 1e-15, "limit": 4e-5, "close_to_one": 0.3183}).record,
+)
+PAGES = {"population": Path("chapters/population.ipynb"), "landscape": Path("chapters/landscape.ipynb")}
+
+
+@pytest.fixture
+def recorded(tmp_path):
+    """A claim that holds and one that does not, each recorded by its chapter."""
+    for slug, claims in (("population", {"L6": L6}), ("landscape", {"F3": F3})):
+        (tmp_path / f"{slug}.json").write_text(json.dumps({"claims": claims}))
+    return read_verdicts(tmp_path, list(PAGES))
+
+
+def test_verdicts_are_read_with_the_chapter_that_recorded_them(recorded):
+    assert recorded["F3"] == Recorded("landscape", Verdict.FALSIFIED, F3["criteria"])
+    assert list(recorded) == ["L6", "F3"]
+
+
+def test_a_claim_recorded_by_two_chapters_is_refused(recorded, tmp_path):
+    shutil.copyfile(tmp_path / "population.json", tmp_path / "geometry.json")
+    with pytest.raises(BuildError, match="L6 is recorded by population and by geometry; record it once"):
+        read_verdicts(tmp_path, ["population", "geometry"])
+
+
+def test_two_chapters_that_record_one_claim_fail_the_build(book):
+    root = shutil.copytree(book, book.with_name("twice"))
+    write_book(root, notebook("steady", FIGURE, TEXT, CLAIM), notebook("other", CLAIM))
+    before = contents(root / "_build/html")
+    with pytest.raises(BuildError, match="L6 is recorded by steady and by other"):
+        run(root)
+    assert contents(root / "_build/html") == before
+
+
+def test_accepted_verdicts_pass(recorded):
+    assert compare_verdicts(recorded, accepted_verdicts(recorded)) == []
+    assert list(accepted_verdicts(recorded)) == ["F3", "L6"]  # in the order of the ledger
+
+
+@pytest.mark.parametrize(
+    ("expected", "problem"),
+    [
+        ({"F3": "reproduced", "L6": "reproduced"}, "F3 is falsified, accepted is reproduced"),
+        ({"L6": "reproduced"}, "F3 is falsified, accepted is not tested"),
+        ({"F3": "falsified", "L1": "reproduced", "L6": "reproduced"}, "L1 is not tested, accepted is reproduced"),
+    ],
+)
+def test_a_changed_surplus_or_missing_verdict_is_found(recorded, expected, problem):
+    assert compare_verdicts(recorded, expected) == [problem]
+
+
+def test_the_tables_hold_every_claim_with_its_criteria_and_count_the_verdicts(recorded):
+    tables = verdict_tables(recorded, PAGES)
+    assert f"Of {len(LEDGER)} claims: **1 reproduced**, **1 falsified**, **0 vacuous**, **0 measured**, " in tables
+    rows = {found[1]: found[0] for found in re.finditer(r"^\| \*\*(?:<a [^>]*>)?(\w+).*$", tables, re.MULTILINE)}
+    assert rows.keys() == LEDGER.keys()
+    assert all(criterion.text in rows[name] for name, claim in LEDGER.items() for criterion in claim.criteria)
+    assert "**0.318** (required ≥ 0.9: **fails**)" in rows["F3"]
+    assert '<a href="landscape.html#claim-f3">F3</a>' in rows["F3"]
+    assert "not tested" in rows["M1"]
+
+
+def test_a_mark_in_the_prose_becomes_a_link_with_the_verdict(recorded):
+    prose = insert(claim_links(recorded, PAGES), "See <!-- claim F3 --> and <!-- claim F1 -->.", "page")
+    assert re.sub(r"<span[^>]*>|</span>", "", prose) == (
+        'See claim <a href="landscape.html#claim-f3">F3</a> (falsified) and claim F1 (not tested).'
+    )
+
+
+@pytest.mark.parametrize("mark", ["<!-- claim F33 -->", "<!-- landscape.rho_3 -->", "<!--figures-->"])
+def test_a_mark_that_stands_for_nothing_fails_the_build(mark):
+    with pytest.raises(BuildError, match=rf"page: {mark} stands for nothing"):
+        insert({"<!-- figures -->": "table", "<!-- landscape.rho_2 -->": "0.318"}, f"It is {mark}.", "page")
+
+
+def test_a_number_of_one_chapter_can_be_quoted_on_another_page(book):
+    root = shutil.copytree(book, book.with_name("quoted"))
+    (root / "chapters/intro.md").write_text("# The book\n\nIt is <!-- steady.answer -->.\n")
+    run(root)
+    assert "It is 42." in (root / "_build/html/chapters/intro.html").read_text()
+
+
+def test_the_counts_name_every_verdict_that_occurs_and_no_other(recorded):
+    counts = re.findall(r"<b>(\d+)</b> ([a-z ]+)<", verdict_counts(recorded))
+    assert counts == [("1", "reproduced"), ("1", "falsified"), (str(len(LEDGER) - 2), "not tested")]
+
+
+def test_the_exceptions_are_the_claims_found_false_or_empty_with_their_place(recorded):
+    lines = exceptions(recorded, PAGES).split("\n")
+    assert len(lines) == 1
+    assert lines[0].startswith('- **<a href="landscape.html#claim-f3">F3</a>** ')
+    assert LEDGER["F3"].statement in lines[0]
+    assert exceptions({"L6": recorded["L6"]}, PAGES).startswith("Nothing")
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        (r"$\lVert \nabla f - t \rVert / \lVert t \rVert$ in $\ell$", "‖∇ f - t‖ / ‖t‖ in ℓ"),
+        (r"at $\lvert hm \rvert = \rho_2^2$, $c \ge 10^{-3}$", "at |hm| = ρ₂², c ≥ 10⁻³"),
+        (r"$\frac12 \lVert y_0 \rVert^2$, $\frac1c m_0$", "½ ‖y₀‖², 1/c m₀"),
+        (r"$\hat\epsilon$ off $\mathcal{K}$, $n_{d-1}$", "ε\u0302 off K, n_{d-1}"),
+        ("no math", "no math"),
+    ],
+)
+def test_tex_is_shown_on_the_terminal_in_unicode(text, shown):
+    assert plain(text) == shown
+
+
+def test_every_text_of_the_ledger_can_be_shown_on_the_terminal():
+    texts = [text for claim in LEDGER.values() for text in (claim.statement, *(c.text for c in claim.criteria))]
+    assert [text for text in texts if set(plain(text)) & set("$\\")] == []
+
+
+# The terminal
+
+
+def test_the_time_left_is_shared_by_the_workers_but_not_less_than_the_longest_chapter():
+    assert Terminal(CONSOLE, {"a": 10.0, "b": 20.0, "c": 30.0}, workers=2).remaining() == 30
+    assert Terminal(CONSOLE, {"a": 20.0, "b": 20.0, "c": 20.0}, workers=2).remaining() == 30
+    assert Terminal(CONSOLE, {"a": None}, workers=1).remaining() > 0
+    assert Terminal(CONSOLE, {}, workers=1).remaining() == 0
+
+
+def test_a_defect_of_doit_itself_fails_the_build(tmp_path, monkeypatch):
+    monkeypatch.setattr(module.DoitMain, "run", lambda *_: 3)
+    with pytest.raises(BuildError, match="doit ended with status 3"):
+        run(write_book(tmp_path, notebook("x")))
+
+
+def test_the_real_book_is_found_sound_before_it_runs():
+    notebooks = Layout(ROOT).notebooks()
+    assert len(notebooks) >= 7
+    for path in notebooks.values():
+        assert check_source(read_notebook(path), PARAMETERS) == []
+        assert os.access(path, os.R_OK)
+
+
+def test_lists_of_citations_lose_the_role_that_their_entries_do_not_fit(tmp_path):
+    page = tmp_path / "references.html"
+    page.write_text('<div role="list" class="citation-list"><div role="doc-biblioentry">x</div></div>')
+    mend_roles(tmp_path)
+    assert page.read_text() == '<div class="citation-list"><div role="doc-biblioentry">x</div></div>'
