@@ -16,7 +16,7 @@ from demod.artifacts import load_arrays, read_json, write_json
 from demod.sources import reached_modules
 from demod_book.build import build as module
 from demod_book.build.build import STAMP
-from demod_book.build.cache import changed, chapter_ingredients
+from demod_book.build.cache import PACKAGES, changed, chapter_ingredients
 from demod_book.build.folders import BuildError, Layout, only_build, recover_folder, replace_folder
 from demod_book.build.notebooks import check_run, check_source, read_notebook
 from demod_book.build.progress import Terminal
