@@ -1,22 +1,34 @@
-"""What public functions ask of their arguments, checked once: a wrong one is told by its name, with what is wanted.
+"""What public functions ask of their arguments, checked once: a wrong one is reported by name, with what is wanted.
 
 A wrong type is a `TypeError`, a wrong value a `ValueError`.
 """
 
-from numbers import Integral
+from collections.abc import Sequence
+from math import isfinite
+from numbers import Integral, Real
+from reprlib import repr as shortened
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+
+SEEDS = 2**63  # seeds lie below: what torch.Generator.manual_seed and numpy.random.SeedSequence both take
+FLOATS = (torch.float64, torch.float32, torch.bfloat16, torch.float16)
 
 
 def check_floats(**values: Any) -> None:
-    """Raise unless every value is a tensor of real floating-point numbers."""
+    """Raise unless every value is a dense tensor of real floating-point numbers that are in memory."""
     for name, value in values.items():
         if not isinstance(value, Tensor):
-            raise TypeError(f"{name} is a {type(value).__name__}, but a torch.Tensor is required; use torch.as_tensor.")
-        if not value.is_floating_point():
-            raise ValueError(f"{name} is {value.dtype}, but real floating-point numbers are required; use .double().")
+            raise TypeError(f"{name} is {_kind(value)}, but a torch.Tensor is required; use torch.as_tensor.")
+        if value.is_nested or value.layout != torch.strided:
+            kind = "a nested tensor" if value.is_nested else value.layout
+            raise ValueError(f"{name} is {kind}, but a dense tensor is required; use .to_dense() or .to_padded_tensor(0).")
+        if value.dtype not in FLOATS:
+            remedy = "dequantize" if value.is_quantized else "double"
+            raise ValueError(f"{name} is {value.dtype}, but real floating-point numbers are required; use .{remedy}().")
+        if value.is_meta:
+            raise ValueError(f'{name} is on meta, where tensors have no entries; make it on another device, as "cpu".')
 
 
 def check_finite(**values: Any) -> None:
@@ -27,7 +39,7 @@ def check_finite(**values: Any) -> None:
             raise ValueError(f"{name} has entries that are NaN or infinite; only finite ones are allowed: leave them out.")
 
 
-def check_alike(**values: Tensor) -> None:
+def check_alike(**values: Any) -> None:
     """Raise unless all tensors have one type, are on one device, and have batch shapes (all but the last) that broadcast."""
     check_floats(**values)
     names = ", ".join(values)
@@ -40,23 +52,112 @@ def check_alike(**values: Tensor) -> None:
         raise ValueError(f"{names} have shapes {shapes}, whose batches (*B, …) do not broadcast; expand one.") from error
 
 
-def check_pair(first: str, x: Tensor, second: str, y: Tensor) -> None:
-    """Raise unless x and y are alike and have as many entries each."""
+def check_pair(first: str, x: Any, second: str, y: Any) -> None:
+    """Raise unless x and y are alike and are codes of as many entries each, at least one."""
     check_alike(**{first: x, second: y})
-    if x.shape[-1:] != y.shape[-1:]:
+    for name, z in ((first, x), (second, y)):
+        if not z.ndim or not z.shape[-1]:
+            raise ValueError(f"{name} has shape {tuple(z.shape)}, but a code has entries, (*B, n); use .reshape(1).")
+    if x.shape[-1] != y.shape[-1]:
         raise ValueError(f"{first} has {x.shape[-1]} entries and {second} {y.shape[-1]}; give two codes of one length.")
 
 
+def check_generator(**generators: Any) -> None:
+    """Raise unless every value is a generator: it has `widths`, `homogeneous`, values G(z) and pullbacks G.vjp(z)."""
+    for name, G in generators.items():
+        required = "but a generator with widths, homogeneous, G(z) and G.vjp(z) is required"
+        if isinstance(G, type):
+            raise TypeError(f"{name} is the class {G.__name__}, {required}; make an instance of it.")
+        if not (callable(G) and all(hasattr(G, part) for part in ("vjp", "widths", "homogeneous"))):
+            raise TypeError(f"{name} is {told(G)}, {required}; {_remedy(G)}.")
+        if not _are_counts(G.widths, 2):
+            raise ValueError(f"{name} has the widths {told(G.widths)}, but (n, …, l) is required: two or more counts.")
+
+
+def _remedy(G: Any) -> str:
+    if isinstance(G, str):
+        return "load a trained one by name: demod.dcgan.load_generator(name)"
+    if isinstance(G, nn.Module):
+        return "wrap a network: demod.generators.as_generator(module, latent)"
+    return "see demod.generators.Generator"
+
+
 def check_stream(rng: Any) -> None:
-    """Raise unless rng is a random stream."""
+    """Raise unless rng is a random stream on the CPU, where all numbers are drawn: so every device sees the same ones."""
     if not isinstance(rng, torch.Generator):
-        raise TypeError(f"rng is {rng!r}, but a torch.Generator is required; torch.Generator().manual_seed(…) makes one.")
+        raise TypeError(
+            f"rng is {told(rng)}, but a torch.Generator is required; torch.Generator().manual_seed(…) makes one."
+        )
+    if rng.device.type != "cpu":
+        raise ValueError(f'rng is on {rng.device}, but numbers are drawn on the CPU; make torch.Generator("cpu").')
+
+
+def check_seed(seed: Any, name: str = "seed") -> int:
+    """Return the seed as an int; raise unless it is a whole number in [0, 2⁶³)."""
+    check_counts(0, **{name: seed})
+    if int(seed) >= SEEDS:
+        raise ValueError(f"{name} is {told(seed)}, but it must be less than 2**63; give a smaller one.")
+    return int(seed)
 
 
 def check_counts(least: int = 1, /, **counts: Any) -> None:
-    """Raise unless every count is a whole number and at least `least`."""
+    """Raise unless every count is a whole number, no bool, and at least `least`."""
     for name, count in counts.items():
-        if not isinstance(count, Integral):
-            raise TypeError(f"{name} is {count!r}, but a whole number is required; round it.")
+        if not _is_whole(count):
+            raise TypeError(f"{name} is {told(count)}, but a whole number is required; round it.")
         if int(count) < least:
-            raise ValueError(f"{name} is {count}, but it must be at least {least}; give a larger one.")
+            raise ValueError(f"{name} is {told(count)}, but it must be at least {least}; give a larger one.")
+
+
+def check_widths(**widths: Any) -> None:
+    """Raise unless every value is the widths of a network, (n, …, ℓ)."""
+    for name, value in widths.items():
+        if not _are_counts(value, 2):
+            raise ValueError(f"{name} is {told(value)}, but a network needs (n, …, l): two or more positive integers.")
+
+
+def check_numbers(**numbers: Any) -> None:
+    """Raise unless every value is a finite real number, no bool."""
+    for name, number in numbers.items():
+        if not isinstance(number, Real) or isinstance(number, bool):
+            raise TypeError(f"{name} is {told(number)}, but a number is required; use float(…).")
+        if not isfinite(number):
+            raise ValueError(f"{name} is {told(number)}, but a finite number is required; give another one.")
+
+
+def check_positive(**numbers: Any) -> None:
+    """Raise unless every value is a finite real number above zero."""
+    check_numbers(**numbers)
+    for name, number in numbers.items():
+        if number <= 0:
+            raise ValueError(f"{name} is {told(number)}, but it must be positive; give a larger one.")
+
+
+def check_alpha(alpha: Any, name: str = "alpha") -> float:
+    """Return the α of a last layer, or of two, as a float; raise unless it lies in (0, 1]."""
+    check_numbers(**{name: alpha})
+    if not 0 < alpha <= 1:
+        raise ValueError(f"{name} is {told(alpha)}, but it must lie in (0, 1]; 1 is that of a layer without truncation.")
+    return float(alpha)
+
+
+def told(value: Any) -> str:
+    """Return how a message shows a value: numbers, words and sequences of them in short, other things by their type."""
+    return shortened(value) if isinstance(value, str | bytes | Real | tuple | list) else _kind(value)
+
+
+def _kind(value: Any) -> str:
+    if value is None or isinstance(value, type):
+        return "None" if value is None else f"the class {value.__name__}"
+    return f"a {type(value).__name__}"
+
+
+def _is_whole(number: Any) -> bool:
+    return isinstance(number, Integral) and not isinstance(number, bool)
+
+
+def _are_counts(numbers: Any, length: int) -> bool:
+    """Return whether this is a sequence of at least `length` positive whole numbers."""
+    if not isinstance(numbers, Sequence) or len(numbers) < length:
+        return False
+    return all(_is_whole(number) and int(number) >= 1 for number in numbers)
