@@ -116,6 +116,22 @@ def check_widths(**widths: Any) -> None:
             raise ValueError(f"{name} is {told(value)}, but a network needs (n, …, l): two or more positive integers.")
 
 
+def check_batch(batch: Any) -> None:
+    """Raise unless batch is a shape, possibly empty."""
+    if not isinstance(batch, Sequence) or not all(_is_whole(size) and int(size) >= 0 for size in batch):
+        raise ValueError(f"batch is {told(batch)}, but a shape is a tuple of integers ≥ 0; write (5,) for five.")
+
+
+def check_place(dtype: Any = None, device: Any = None) -> None:
+    """Raise unless numbers can be kept in this type and on this device; None is what they are kept in now."""
+    if dtype is not None and dtype not in FLOATS:
+        raise ValueError(f"dtype is {dtype}, but weights are real numbers; use torch.float64 or torch.float32.")
+    try:
+        torch.empty(0, device=device)
+    except (RuntimeError, TypeError, AssertionError) as error:
+        raise ValueError(f'device is {told(device)}, but torch has none of this name here; use "cpu".') from error
+
+
 def check_numbers(**numbers: Any) -> None:
     """Raise unless every value is a finite real number, no bool."""
     for name, number in numbers.items():

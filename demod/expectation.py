@@ -22,7 +22,7 @@ and with H = ‖h‖‖m‖, H0 = ‖h0‖‖m0‖ and κ = cos θ_d cos θ_s, �
 import torch
 from torch import Tensor
 
-from demod.arguments import check_counts, check_pair
+from demod.arguments import check_alike, check_alpha, check_counts, check_floats, check_pair
 
 
 def angle(x: Tensor, y: Tensor) -> Tensor:
@@ -59,6 +59,7 @@ def expected_gram(x: Tensor, y: Tensor) -> Tensor:
 
 def angle_map(theta: Tensor) -> Tensor:
     """Return g(θ), same shape; angles in radians, in [0, π]."""
+    check_floats(theta=theta)
     return torch.arccos((((torch.pi - theta) * theta.cos() + theta.sin()) / torch.pi).clamp(-1, 1))
 
 
@@ -81,7 +82,7 @@ def contraction(depth: int) -> float:
     ValueError
         If `depth` is less than 1.
     """
-    return _unrolled(torch.tensor(torch.pi, dtype=torch.float64), depth)[1].item()
+    return _unrolled(torch.tensor(torch.pi, dtype=torch.float64, device="cpu"), depth)[1].item()
 
 
 def expected_pullback(h: Tensor, h0: Tensor, depth: int) -> Tensor:
@@ -112,7 +113,7 @@ def expected_gradient(
     ValueError
         If a code is zero, a depth is less than 1, ℓ is less than 1 or α not in (0, 1].
     """
-    _check_scale(ell, alpha)
+    alpha = _check_problem(h, m, h0, m0, ell, alpha)
     h_tilde, m_tilde = expected_pullback(h, h0, d), expected_pullback(m, m0, s)
     gain = 2.0 ** -(d + s)
     t1 = gain * m.square().sum(-1, keepdim=True) * h - (m * m_tilde).sum(-1, keepdim=True) * h_tilde
@@ -124,7 +125,7 @@ def population_objective(
     h: Tensor, m: Tensor, h0: Tensor, m0: Tensor, *, d: int, s: int, ell: int, alpha: float = 1.0
 ) -> Tensor:
     """Return f̄(h, m), shape (*B,): the limit of (2) for infinitely wide networks; arguments as in `expected_gradient`."""
-    _check_scale(ell, alpha)
+    alpha = _check_problem(h, m, h0, m0, ell, alpha)
     H0 = h0.norm(dim=-1) * m0.norm(dim=-1)
     H = h.norm(dim=-1) * m.norm(dim=-1)
     shape = population_profile(H / H0, angle(h, h0), angle(m, m0), d=d, s=s)
@@ -136,12 +137,14 @@ def population_profile(product: Tensor, theta_h: Tensor, theta_m: Tensor, *, d: 
 
     product is t = ‖h‖‖m‖/(‖h0‖‖m0‖), theta_h and theta_m are ∠(h, h0) and ∠(m, m0) in radians.
     """
+    check_floats(product=product, theta_h=theta_h, theta_m=theta_m)
     kappa = expected_cosine(theta_h, d) * expected_cosine(theta_m, s)
     return (product - kappa).square() + 1 - kappa.square()
 
 
 def _unrolled(theta: Tensor, depth: int) -> tuple[Tensor, Tensor]:
     """Return Π_{i<d} (π - θ_i)/π and Σ_{i<d} (sin θ_i/π) Π_{j=i+1}^{d-1} (π - θ_j)/π for θ_0 = θ, the sum by Horner."""
+    check_floats(theta=theta)
     check_counts(depth=depth)
     product, rest = torch.ones_like(theta), torch.zeros_like(theta)
     for _ in range(depth):
@@ -164,6 +167,10 @@ def _projection(x: Tensor) -> Tensor:
     return x[..., :, None] * x[..., None, :] / torch.where(square > 0, square, 1.0)
 
 
-def _check_scale(ell: int, alpha: float) -> None:
-    if ell < 1 or not 0 < alpha <= 1:
-        raise ValueError(f"ell = {ell}, alpha = {alpha}; required are ell ≥ 1 and 0 < alpha ≤ 1; scale the network.")
+def _check_problem(h: Tensor, m: Tensor, h0: Tensor, m0: Tensor, ell: int, alpha: float) -> float:
+    """Return α; raise unless the codes, ℓ and α describe one problem."""
+    check_pair("h", h, "h0", h0)
+    check_pair("m", m, "m0", m0)
+    check_alike(h=h, m=m, h0=h0, m0=m0)
+    check_counts(ell=ell)
+    return check_alpha(alpha)

@@ -17,10 +17,12 @@ Its first and last coefficients may vanish, so the roots are not computed as eig
 derivative a polynomial is monotone: bisection, from the fifth derivative down to the sextic itself, misses none.
 """
 
+from numbers import Real
+
 import torch
 from torch import Tensor
 
-from demod.arguments import check_finite, check_pair
+from demod.arguments import check_alike, check_finite, check_pair, told
 from demod.expectation import contraction
 
 REACH = 1e18  # where c or 1/c exceeds REACH max(1, |b|, |e|), r(c) differs from 1 by less than rounding
@@ -45,6 +47,7 @@ def hyperbola_distance(h: Tensor, m: Tensor, h0: Tensor, m0: Tensor) -> Tensor:
     check_finite(h=h, m=m, h0=h0, m0=m0)
     check_pair("h", h, "h0", h0)
     check_pair("m", m, "m0", m0)
+    check_alike(h=h, m=m, h0=h0, m0=m0)
     h_norm, m_norm = (z.double().norm(dim=-1, keepdim=True) for z in (h0, m0))
     if not ((h_norm > 0) & (m_norm > 0)).all():
         raise ValueError("h0 or m0 is zero somewhere; a hyperbola needs a base point of two nonzero codes.")
@@ -58,8 +61,10 @@ def hyperbola_distance(h: Tensor, m: Tensor, h0: Tensor, m0: Tensor) -> Tensor:
 
 def in_neighbourhood(h: Tensor, m: Tensor, h0: Tensor, m0: Tensor, epsilon: float) -> Tensor:
     """Return whether (h, m) is in A_{ε,(h0, m0)} of (3), boolean of shape (*B,); arguments as in `hyperbola_distance`."""
+    if not isinstance(epsilon, Real) or isinstance(epsilon, bool):
+        raise TypeError(f"epsilon is {told(epsilon)}, but a number is required; use float(…).")
     if not epsilon >= 0:
-        raise ValueError(f"epsilon is {epsilon}, but it bounds a distance and must be ≥ 0; see (3).")
+        raise ValueError(f"epsilon is {told(epsilon)}, but it bounds a distance and must be ≥ 0; see (3).")
     return hyperbola_distance(h, m, h0, m0) <= epsilon
 
 
@@ -69,17 +74,21 @@ def curves(h0: Tensor, m0: Tensor, *, d: int, s: int) -> tuple[Tensor, Tensor]:
     They are (h0, m0), (-ρ_d h0, m0), (h0, -ρ_s m0) and (-ρ_d h0, -ρ_s m0) for networks of d and s layers.
     """
     rho_d, rho_s = contraction(d), contraction(s)
+    check_alike(h0=h0, m0=m0)
     return _multiples(h0, (1, -rho_d, 1, -rho_d)), _multiples(m0, (1, 1, -rho_s, -rho_s))
 
 
 def curves_of_theorem_3(h0: Tensor, m0: Tensor, *, d: int, s: int) -> tuple[Tensor, Tensor]:
     """Return base points of the same curves as Theorems 2 and 3 write them: (ρ_s h0, -m0) and (-ρ_d ρ_s h0, -m0) last."""
     rho_d, rho_s = contraction(d), contraction(s)
+    check_alike(h0=h0, m0=m0)
     return _multiples(h0, (1, -rho_d, rho_s, -rho_d * rho_s)), _multiples(m0, (1, 1, -1, -1))
 
 
 def curve_distances(h: Tensor, m: Tensor, h0: Tensor, m0: Tensor, *, d: int, s: int) -> Tensor:
     """Return the distances of (h, m) from the four curves, in the order of Theorem 1, shape (*B, 4)."""
+    check_pair("h", h, "h0", h0)
+    check_pair("m", m, "m0", m0)
     return hyperbola_distance(h[..., None, :], m[..., None, :], *curves(h0, m0, d=d, s=s))
 
 
@@ -87,6 +96,7 @@ def _multiples(z: Tensor, factors: tuple[float, ...]) -> Tensor:
     return torch.stack([factor * z for factor in factors], -2)
 
 
+@torch.no_grad()  # r is stationary in c, so that a slope of r needs none of c
 def _stationary(h: Tensor, m: Tensor, base_h: Tensor, base_m: Tensor) -> Tensor:
     """Return candidates for the best c, all stationary ones among them, shape (*B, 6); the base point has unit norms."""
     b, e = (h * base_h).sum(-1), (m * base_m).sum(-1)

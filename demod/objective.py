@@ -21,12 +21,13 @@ Away from kinks they are ∇_h f and ∇_m f for every v. The one-sided derivati
 import torch
 from torch import Tensor
 
-from demod.arguments import check_alike, check_floats
+from demod.arguments import check_alike, check_floats, check_generator, told
 from demod.generators import Generator, Pullback, ReLUGenerator
 
 
 def half_squared_norm(r: Tensor) -> Tensor:
     """Return 1/2 ‖r‖², shape (*B,), of residuals (*B, ℓ)."""
+    check_floats(r=r)
     return torch.linalg.vector_norm(r, dim=-1).square() / 2  # one pass over r
 
 
@@ -78,10 +79,11 @@ def one_sided_gradient(
     ValueError
         If y or the direction does not fit, or a generator is no `ReLUGenerator`: only of those are the pieces known.
     """
+    G1, G2 = piecewise("G1", G1), piecewise("G2", G2)
     check_observation(G1, G2, y)
     along_h, along_m = _split(G1, G2, direction)
-    w, pull_h = _piecewise("G1", G1).one_sided_vjp(h, along_h)
-    x, pull_m = _piecewise("G2", G2).one_sided_vjp(m, along_m)
+    w, pull_h = G1.one_sided_vjp(h, along_h)
+    x, pull_m = G2.one_sided_vjp(m, along_m)
     return _pull_back(w, pull_h, x, pull_m, y)
 
 
@@ -95,10 +97,11 @@ def directional_derivative(G1: Generator, G2: Generator, h: Tensor, m: Tensor, y
     return (grad_h * along_h).sum(-1) + (grad_m * along_m).sum(-1)
 
 
-def _piecewise(name: str, G: Generator) -> ReLUGenerator:
+def piecewise(name: str, G: Generator) -> ReLUGenerator:
+    """Return G; raise unless it is a `ReLUGenerator`: only of those are the linear pieces known."""
     if not isinstance(G, ReLUGenerator):
         raise ValueError(
-            f"{name} is a {type(G).__name__}, whose pieces are not known; one-sided gradients need a ReLUGenerator."
+            f"{name} is {told(G)}, whose pieces are not known; a ReLUGenerator is required: give the weights of one."
         )
     return G
 
@@ -111,6 +114,7 @@ def _pull_back(w: Tensor, pull_h: Pullback, x: Tensor, pull_m: Pullback, y: Tens
 
 def _split(G1: Generator, G2: Generator, direction: Tensor) -> tuple[Tensor, Tensor]:
     """Return the parts of a direction (*B, n + p) that belong to h and to m."""
+    check_floats(direction=direction)
     n, p = G1.widths[0], G2.widths[0]
     if direction.shape[-1:] != (n + p,):
         raise ValueError(
@@ -120,7 +124,8 @@ def _split(G1: Generator, G2: Generator, direction: Tensor) -> tuple[Tensor, Ten
 
 
 def check_observation(G1: Generator, G2: Generator, y: Tensor) -> None:
-    """Raise ValueError unless y (*B, ℓ) fits what both generators produce."""
+    """Raise unless G1 and G2 are generators, and y (*B, ℓ) fits what both produce."""
+    check_generator(G1=G1, G2=G2)
     check_floats(y=y)
     for name, G in (("G1", G1), ("G2", G2)):
         if y.shape[-1:] != G.widths[-1:]:

@@ -6,7 +6,7 @@ from math import log
 
 from scipy.special import chdtr
 
-from demod.arguments import check_counts
+from demod.arguments import check_counts, check_widths
 
 
 def truncation_constant(columns: int) -> float:
@@ -23,6 +23,7 @@ def expansion_constants(widths: Sequence[int]) -> tuple[float, ...]:
 
     It is infinite where n_{i-1} = 1: log 1 = 0 makes A2 vacuous.
     """
+    check_widths(widths=widths)
     return tuple(n_i / (n * log(n)) if n > 1 else float("inf") for n, n_i in pairwise(widths[:-1]))
 
 
@@ -34,6 +35,7 @@ def measurement_constant(widths1: Sequence[int], widths2: Sequence[int]) -> floa
     ValueError
         If the two networks do not end in the same ℓ.
     """
+    check_widths(widths1=widths1, widths2=widths2)
     if widths1[-1] != widths2[-1]:
         raise ValueError(f"G1 produces {widths1[-1]} entries and G2 {widths2[-1]}, but both factors of y have the same l.")
     need = sum((n * log(n)) ** 2 for n in (widths1[-2], widths2[-2]))

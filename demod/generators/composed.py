@@ -3,7 +3,8 @@
 import torch
 from torch import Tensor
 
-from demod.generators.protocol import BatchedGenerator, Generator, Pullback
+from demod.arguments import check_alike, check_finite, check_generator
+from demod.generators.protocol import Generator, Pullback, networks, pick
 from demod.generators.relu import ReLUGenerator
 
 
@@ -19,6 +20,9 @@ class Constant:
     homogeneous = False
 
     def __init__(self, value: Tensor) -> None:
+        check_finite(value=value)
+        if not value.ndim:
+            raise ValueError("value has shape (), but a factor has entries, (*B, l); use .reshape(1).")
         self.value = value
         self.widths: tuple[int, ...] = (1, value.shape[-1])
         self.batch = value.shape[:-1]
@@ -29,8 +33,10 @@ class Constant:
 
     def __call__(self, z: Tensor) -> Tensor:
         """Return x0, (*B, 1) -> (*B, ℓ)."""
-        return self.value.expand(*z.shape[:-1], -1)
+        check_alike(z=z, value=self.value)
+        return self.value.expand(*torch.broadcast_shapes(z.shape[:-1], self.batch), -1)
 
+    @torch.no_grad()
     def vjp(self, z: Tensor) -> tuple[Tensor, Pullback]:
         """Return (x0, pullback), the pullback of everything being zero."""
         return self(z), lambda u: torch.zeros_like(z)
@@ -48,23 +54,32 @@ class Measured:
     """
 
     def __init__(self, G: Generator, A: Tensor) -> None:
+        check_generator(G=G)
+        check_finite(A=A)
+        if A.ndim != 2 or A.shape[1] != G.widths[-1]:
+            raise ValueError(f"A has shape {tuple(A.shape)}, but G produces {G.widths[-1]} entries; give a matrix (k, l).")
         self.G, self.A = G, A
         self.widths = (*G.widths, len(A))
         self.homogeneous = G.homogeneous
-        self.batch = getattr(G, "batch", torch.Size())
+        self.batch = networks(G)
 
     def pick(self, numbers: Tensor) -> "Measured":
         """Return the generator of these numbers in the flattened batch, shape () or (K,); a single one stays as it is."""
-        return Measured(self.G.pick(numbers), self.A) if isinstance(self.G, BatchedGenerator) and self.batch else self
+        return Measured(pick(self.G, numbers), self.A) if self.batch else self
 
     def __call__(self, z: Tensor) -> Tensor:
         """Return A G(z): (*B, n) -> (*B, k)."""
-        return self.G(z) @ self.A.mT
+        return self._measure(self.G(z))
 
+    @torch.no_grad()
     def vjp(self, z: Tensor) -> tuple[Tensor, Pullback]:
         """Return (A G(z), pullback), pullback: (*B, k) -> (*B, n)."""
         value, pull = self.G.vjp(z)
-        return value @ self.A.mT, lambda u: pull(u @ self.A)
+        return self._measure(value), lambda u: pull(u @ self.A.detach())
+
+    def _measure(self, value: Tensor) -> Tensor:
+        check_alike(**{"G(z)": value, "A": self.A[0]})
+        return value @ self.A.mT
 
 
 class Magnitude:
@@ -77,40 +92,69 @@ class Magnitude:
     """
 
     def __init__(self, G: Generator) -> None:
+        check_generator(G=G)
         self.G, self.widths, self.homogeneous = G, G.widths, G.homogeneous
-        self.batch = getattr(G, "batch", torch.Size())
+        self.batch = networks(G)
 
     def pick(self, numbers: Tensor) -> "Magnitude":
         """Return the generator of these numbers in the flattened batch, shape () or (K,); a single one stays as it is."""
-        return Magnitude(self.G.pick(numbers)) if isinstance(self.G, BatchedGenerator) and self.batch else self
+        return Magnitude(pick(self.G, numbers)) if self.batch else self
 
     def __call__(self, z: Tensor) -> Tensor:
         """Return |G(z)|: (*B, n) -> (*B, ℓ)."""
         return self.G(z).abs()
 
+    @torch.no_grad()
     def vjp(self, z: Tensor) -> tuple[Tensor, Pullback]:
         """Return (|G(z)|, pullback), pullback: (*B, ℓ) -> (*B, n)."""
         value, pull = self.G.vjp(z)
         return value.abs(), lambda u: pull(value.sign() * u)
 
 
-def restrict(G: Generator, observed: Tensor) -> Generator:
-    """Return z ↦ observed ⊙ G(z), observed (4096,) of zeros and ones; a ReLU network stays one."""
-    if isinstance(G, ReLUGenerator):
-        return ReLUGenerator([*G.weights[:-1], observed[:, None] * G.weights[-1]])
-    return _Restricted(G, observed)
+class Restricted:
+    """The generator observed ⊙ G(z): what is seen of G through a mask.
 
-
-class _Restricted:
-    """A generator seen through a mask."""
+    Parameters
+    ----------
+    G : Generator
+        Onto R^ℓ.
+    observed : Tensor
+        Zeros and ones, shape (ℓ,), in the type of the values.
+    """
 
     def __init__(self, G: Generator, observed: Tensor) -> None:
+        _check_mask(G, observed)
         self.G, self.observed = G, observed
         self.widths, self.homogeneous = G.widths, G.homogeneous
+        self.batch = networks(G)
+
+    def pick(self, numbers: Tensor) -> "Restricted":
+        """Return the generator of these numbers in the flattened batch, shape () or (K,); a single one stays as it is."""
+        return Restricted(pick(self.G, numbers), self.observed) if self.batch else self
 
     def __call__(self, z: Tensor) -> Tensor:
+        """Return observed ⊙ G(z): (*B, n) -> (*B, ℓ)."""
         return self.observed * self.G(z)
 
+    @torch.no_grad()
     def vjp(self, z: Tensor) -> tuple[Tensor, Pullback]:
+        """Return (observed ⊙ G(z), pullback), pullback: (*B, ℓ) -> (*B, n)."""
         value, pull = self.G.vjp(z)
         return self.observed * value, lambda u: pull(self.observed * u)
+
+
+def restrict(G: Generator, observed: Tensor) -> Generator:
+    """Return z ↦ observed ⊙ G(z), observed (ℓ,) of zeros and ones; a ReLU network stays one."""
+    if isinstance(G, ReLUGenerator):
+        _check_mask(G, observed)
+        return ReLUGenerator([*G.weights[:-1], observed[:, None] * G.weights[-1]])
+    return Restricted(G, observed)
+
+
+def _check_mask(G: Generator, observed: Tensor) -> None:
+    check_generator(G=G)
+    check_finite(observed=observed)
+    if observed.shape != (G.widths[-1],):
+        raise ValueError(
+            f"observed has shape {tuple(observed.shape)}, but G produces {G.widths[-1]} entries; use .flatten()."
+        )

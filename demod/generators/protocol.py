@@ -1,4 +1,22 @@
-"""What a generator is: the values, the pullbacks and the widths that every method asks of a prior."""
+"""What a generator is: the values, the pullbacks and the widths that every method asks of a prior.
+
+A prior of one's own needs no base class. z ↦ exp(A z), onto positive signals, is
+
+    class Exponential:
+        homogeneous = False
+
+        def __init__(self, A):  # (ℓ, n)
+            self.A, self.widths = A, (A.shape[1], A.shape[0])
+
+        def __call__(self, z):
+            return (z @ self.A.mT).exp()
+
+        def vjp(self, z):
+            value = self(z).detach()
+            return value, lambda u: (value * u) @ self.A
+
+and `as_generator` makes one of any `torch.nn.Module`, with the pullback by automatic differentiation.
+"""
 
 from collections.abc import Callable
 from typing import Protocol, runtime_checkable
@@ -9,18 +27,22 @@ from torch import Tensor
 Pullback = Callable[[Tensor], Tensor]
 
 
+@runtime_checkable
 class Generator(Protocol):
-    """What Algorithm 1 needs of a prior: values, pullbacks, and whether G(c z) = c G(z) for c > 0."""
+    """What Algorithm 1 needs of a prior: values, pullbacks, and whether G(c z) = c G(z) for c > 0.
+
+    widths : (n, …, ℓ), the entries of a code first, those of a value last
+    """
 
     widths: tuple[int, ...]
     homogeneous: bool
 
     def __call__(self, z: Tensor) -> Tensor:
-        """Return G(z): (*B, n) -> (*B, ℓ)."""
+        """Return G(z): (*B, n) -> (*B, ℓ), differentiable by autograd."""
         ...
 
     def vjp(self, z: Tensor) -> tuple[Tensor, Pullback]:
-        """Return (G(z), pullback) with pullback: (*B, ℓ) -> (*B, n), u ↦ J_G(z)ᵀ u."""
+        """Return (G(z), pullback) with pullback: (*B, ℓ) -> (*B, n), u ↦ J_G(z)ᵀ u; autograd records neither."""
         ...
 
 
@@ -36,3 +58,20 @@ class BatchedGenerator(Generator, Protocol):
     def pick(self, numbers: Tensor) -> Generator:
         """Return the networks of these numbers in the flattened batch, shape () or (K,)."""
         ...
+
+
+@runtime_checkable
+class CentredGenerator(Generator, Protocol):
+    """A generator whose codes lie around a centre, not around zero."""
+
+    centre: Tensor  # (n,)
+
+
+def networks(G: Generator) -> torch.Size:
+    """Return the shape N of a batch of networks; () for a single one."""
+    return G.batch if isinstance(G, BatchedGenerator) else torch.Size()
+
+
+def pick(G: Generator, numbers: Tensor) -> Generator:
+    """Return the networks of these numbers in the flattened batch, shape () or (K,); a single one stays as it is."""
+    return G.pick(numbers) if isinstance(G, BatchedGenerator) and G.batch else G

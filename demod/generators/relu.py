@@ -10,16 +10,26 @@ so its pullback u ↦ Λ_zᵀ u is a product of masked transposes. A unit whose 
 off; seen from a direction v it is on if its input rises: its tangent, v sent through the same layers, is positive.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import partial
 from itertools import pairwise
-from numbers import Integral
 
 import torch
 from torch import Tensor
 
-from demod.arguments import check_alike, check_finite, check_stream
+from demod.arguments import (
+    check_alike,
+    check_alpha,
+    check_batch,
+    check_finite,
+    check_numbers,
+    check_place,
+    check_stream,
+    check_widths,
+    told,
+)
 from demod.generators.assumptions import truncation_constant
+from demod.generators.differentiation import keepable
 from demod.generators.protocol import Pullback
 
 PARALLEL = 1e-9  # the sine below which a direction counts as running along a wall
@@ -27,6 +37,9 @@ PARALLEL = 1e-9  # the sine below which a direction counts as running along a wa
 
 class ReLUGenerator:
     """A network of the paper's class: fully connected, ReLU after every layer, no biases.
+
+    Values G(z) are differentiable by autograd, in the code and in the weights; what is made by hand, pullbacks, active maps
+    and kinks, is not recorded.
 
     Parameters
     ----------
@@ -45,20 +58,22 @@ class ReLUGenerator:
     homogeneous = True
 
     def __init__(self, weights: Sequence[Tensor], *, alpha: float | None = None) -> None:
+        if isinstance(weights, Tensor) or not isinstance(weights, Iterable):
+            raise TypeError(f"weights is {told(weights)}, but a list of one matrix per layer is required; write [W].")
+        weights = tuple(weights)
         if not weights:
             raise ValueError("weights is empty; give one matrix per layer.")
         check_finite(**{f"weights[{i}]": W for i, W in enumerate(weights)})
         for i, W in enumerate(weights):
-            if W.ndim < 2:
+            if W.ndim < 2 or not W.shape[-1] or not W.shape[-2]:
                 raise ValueError(f"weights[{i}] has shape {tuple(W.shape)}, but a layer is a matrix; reshape it.")
         for i, (W, V) in enumerate(pairwise(weights)):
             if W.shape[-2] != V.shape[-1]:
                 raise ValueError(f"weights[{i}] produces {W.shape[-2]} entries but weights[{i + 1}] takes {V.shape[-1]}.")
         check_alike(**{f"weights[{i}]": W[..., 0] for i, W in enumerate(weights)})
-        if alpha is not None and not 0 < alpha <= 1:
-            raise ValueError(f"alpha is {alpha}, but the last layer's constant is in (0, 1]; give None if it is not known.")
-        self.weights = tuple(weights)
-        self.alpha = alpha
+        self.alpha = None if alpha is None else check_alpha(alpha)
+        with torch.inference_mode(False):
+            self.weights: tuple[Tensor, ...] = tuple(keepable(W) for W in weights)
         self.widths = (weights[0].shape[-1], *(W.shape[-2] for W in weights))
 
     @classmethod
@@ -92,15 +107,12 @@ class ReLUGenerator:
         ValueError
             If a width or a size of the batch is not a count, there are fewer than two widths, or dtype is not floating.
         """
-        if not isinstance(widths, Sequence) or len(widths) < 2 or not _are_counts(widths, 1):
-            raise ValueError(f"widths is {widths!r}, but a network needs (n, …, l): two or more positive integers.")
-        if not isinstance(batch, Sequence) or not _are_counts(batch, 0):
-            raise ValueError(f"batch is {batch!r}, but a shape is a tuple of integers ≥ 0; write (5,) for five.")
-        if not dtype.is_floating_point:
-            raise ValueError(f"dtype is {dtype}, but weights are real numbers; use torch.float64 or torch.float32.")
+        check_widths(widths=widths)
+        check_batch(batch)
+        check_place(dtype, device)
         check_stream(rng)
         weights = [
-            torch.randn(*batch, rows, columns, generator=rng, dtype=torch.float64) / rows**0.5
+            torch.randn(*batch, rows, columns, generator=rng, dtype=torch.float64, device="cpu") / rows**0.5
             for columns, rows in pairwise(widths)
         ]
         if truncate_last:
@@ -125,15 +137,18 @@ class ReLUGenerator:
 
     def to(self, *, dtype: torch.dtype | None = None, device: torch.device | str | None = None) -> "ReLUGenerator":
         """Return the same network in another precision or on another device."""
+        check_place(dtype, device)
         return ReLUGenerator([W.to(device=device, dtype=dtype) for W in self.weights], alpha=self.alpha)
 
     def __call__(self, z: Tensor) -> Tensor:
         """Return G(z), shape (*B, ℓ)."""
         self._check(z)
+        z = keepable(z)
         for W in self.weights:
             z = _apply(W, z).relu()
         return z
 
+    @torch.no_grad()
     def vjp(self, z: Tensor) -> tuple[Tensor, Pullback]:
         """Return (G(z), pullback), pullback: (*B, ℓ) -> (*B, n), u ↦ Λ_zᵀ u."""
         self._check(z)
@@ -144,6 +159,7 @@ class ReLUGenerator:
             z = z.relu()
         return z, partial(self._pull, masks)
 
+    @torch.no_grad()
     def one_sided_vjp(self, z: Tensor, direction: Tensor) -> tuple[Tensor, Pullback]:
         """Return (G(z), pullback) with u ↦ lim Λ_{z + δv}ᵀ u for δ → 0+ and v the direction, shape (*B, n).
 
@@ -159,12 +175,14 @@ class ReLUGenerator:
             z, direction = z.relu(), direction * masks[-1]
         return z, partial(self._pull, masks)
 
+    @torch.no_grad()
     def kinks(self, z: Tensor, *, tolerance: float = 0.0) -> tuple[Tensor, ...]:
         """Return for each layer which of its units stand at a kink at z, shapes (*B, n_i).
 
         A unit with row w and input a does if |w·a| ≤ tolerance ‖w‖ ‖a‖; rows that are zero never do: they switch nothing.
         """
         self._check(z)
+        check_numbers(tolerance=tolerance)
         at_kink = []
         for W in self.weights:
             rows, length = W.norm(dim=-1), z.norm(dim=-1, keepdim=True)
@@ -173,6 +191,7 @@ class ReLUGenerator:
             z = z.relu()
         return tuple(at_kink)
 
+    @torch.no_grad()
     def next_kink(self, z: Tensor, direction: Tensor) -> tuple[Tensor, Tensor]:
         """Return how far z moves along v, the direction, before a unit switches, and the unit normal of the wall it meets.
 
@@ -194,6 +213,7 @@ class ReLUGenerator:
             first, Lambda = torch.minimum(t, first), rows * (inputs > 0)[..., None]
         return first, normal
 
+    @torch.no_grad()
     def active_map(self, z: Tensor) -> Tensor:
         """Return Λ_z, shape (*B, ℓ, n): the matrix of the linear piece that contains z."""
         self._check(z)
@@ -205,6 +225,7 @@ class ReLUGenerator:
             Lambda = W @ Lambda * (z > 0)[..., None]
         return Lambda
 
+    @torch.no_grad()
     def _pull(self, masks: list[Tensor], u: Tensor) -> Tensor:
         """Return the product of the masked transposes with u, (*B, ℓ) -> (*B, n)."""
         for W, mask in zip(reversed(self.weights), reversed(masks), strict=True):
@@ -222,10 +243,6 @@ class ReLUGenerator:
             raise ValueError(f"z is {z.dtype} but the weights are {self.weights[0].dtype}; convert one with .to(dtype=…).")
         if z.device != self.weights[0].device:
             raise ValueError(f"z is on {z.device} but the weights on {self.weights[0].device}; move one with .to(device=…).")
-
-
-def _are_counts(numbers: Sequence[int], least: int) -> bool:
-    return all(isinstance(number, Integral) and int(number) >= least for number in numbers)
 
 
 def _apply(W: Tensor, z: Tensor) -> Tensor:

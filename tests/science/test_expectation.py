@@ -240,8 +240,8 @@ def test_the_population_profile_has_its_lowest_product_at_kappa():
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"ell": 0}, "ell = 0"),
-        ({"alpha": 1.5}, "alpha = 1.5"),
+        ({"ell": 0}, "ell is 0"),
+        ({"alpha": 1.5}, "alpha is 1.5"),
         ({"d": 0}, "depth is 0"),
     ],
 )

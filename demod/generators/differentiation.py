@@ -1,0 +1,32 @@
+"""Automatic differentiation whatever state torch is in: it works inside `torch.inference_mode` and `torch.no_grad`, too."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor
+
+
+@contextmanager
+def recording() -> Iterator[None]:
+    """Record what is computed for differentiation, also where the caller has switched that off."""
+    with torch.inference_mode(False), torch.enable_grad():
+        yield
+
+
+def keepable(x: Tensor) -> Tensor:
+    """Return x, or a copy where it was made in inference mode and autograd, outside of it, could not keep it."""
+    return x.detach().clone() if x.is_inference() and not torch.is_inference_mode_enabled() else x
+
+
+def automatic_vjp(function: Callable[[Tensor], Tensor], z: Tensor) -> tuple[Tensor, Callable[[Tensor], Tensor]]:
+    """Return (f(z), pullback), u ↦ J_f(z)ᵀ u, by automatic differentiation; neither is recorded for another one."""
+    with recording():
+        z = keepable(z).detach().requires_grad_()
+        value = function(z)
+
+    def pullback(u: Tensor) -> Tensor:
+        with torch.inference_mode(False):
+            return torch.autograd.grad(value, z, keepable(u).detach(), retain_graph=True)[0]
+
+    return value.detach(), pullback
