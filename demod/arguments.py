@@ -149,6 +149,14 @@ def check_positive(**numbers: Any) -> None:
             raise ValueError(f"{name} is {told(number)}, but it must be positive; give a larger one.")
 
 
+def check_not_negative(**numbers: Any) -> None:
+    """Raise unless every value is a finite real number, zero or above."""
+    check_numbers(**numbers)
+    for name, number in numbers.items():
+        if number < 0:
+            raise ValueError(f"{name} is {told(number)}, but it must be at least 0; give a larger one.")
+
+
 def check_alpha(alpha: Any, name: str = "alpha") -> float:
     """Return the α of a last layer, or of two, as a float; raise unless it lies in (0, 1]."""
     check_numbers(**{name: alpha})

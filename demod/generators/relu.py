@@ -22,7 +22,7 @@ from demod.arguments import (
     check_alpha,
     check_batch,
     check_finite,
-    check_numbers,
+    check_not_negative,
     check_place,
     check_stream,
     check_widths,
@@ -182,7 +182,7 @@ class ReLUGenerator:
         A unit with row w and input a does if |w·a| ≤ tolerance ‖w‖ ‖a‖; rows that are zero never do: they switch nothing.
         """
         self._check(z)
-        check_numbers(tolerance=tolerance)
+        check_not_negative(tolerance=tolerance)
         at_kink = []
         for W in self.weights:
             rows, length = W.norm(dim=-1), z.norm(dim=-1, keepdim=True)

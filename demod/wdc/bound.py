@@ -31,6 +31,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
+from demod.arguments import check_alpha, check_counts, check_positive, check_stream
 from demod.expectation import expected_gram
 from demod.wdc.residuals import BLOCK, WDCBound, check_matrix, weighted_gram
 from demod.wdc.search import estimate_wdc
@@ -80,6 +81,7 @@ class Pairs:
         return Pairs(*(torch.cat(part) for part in parts))
 
 
+@torch.no_grad()
 def bound_wdc(
     W: Tensor,
     rng: torch.Generator,
@@ -100,7 +102,7 @@ def bound_wdc(
     rng : torch.Generator
         On the CPU; for the search that finds the lower bound. The upper bound draws nothing.
     alpha : float
-        α, the multiple of Q; not negative.
+        α, the multiple of Q.
     gap : float
         Stop when upper ≤ (1 + gap) · lower.
     evaluations : int
@@ -109,14 +111,18 @@ def bound_wdc(
     Raises
     ------
     ValueError
-        If W is not a matrix with two columns or more, α is negative, the gap is not positive or there are no evaluations.
+        If W is not a matrix with two columns or more, α is not in (0, 1], the gap is not positive or there are no
+        evaluations.
     """
     check_matrix("W", W)
-    if W.shape[-1] < 2 or alpha < 0 or gap <= 0 or evaluations < 1:
+    if W.shape[-1] < 2:
         raise ValueError(
-            f"W has {W.shape[-1]} columns, alpha = {alpha}, gap = {gap}, evaluations = {evaluations}; required are "
-            "2 columns, alpha ≥ 0, gap > 0 and evaluations ≥ 1."
+            f"W has {W.shape[-1]} columns, but two or more are required; with one all codes are ±1: use wdc_residual on these."
         )
+    check_stream(rng)
+    alpha = check_alpha(alpha)
+    check_positive(gap=gap)
+    check_counts(evaluations=evaluations)
     lower = estimate_wdc(W, rng, alpha=alpha)
     target = (1 + gap) * lower.value
     open_pairs = _bounded(W, _faces(W), alpha)
@@ -136,11 +142,11 @@ def bound_wdc(
 def _faces(W: Tensor) -> Pairs:
     """Return all pairs of faces of the cube, (x, y) and (y, x) once."""
     n = W.shape[-1]
-    faces = torch.tensor([-1.0, 1.0]).to(W)[:, None].repeat(2 * n, 1, n)
+    faces = W.new_tensor([-1.0, 1.0])[:, None].repeat(2 * n, 1, n)
     for k in range(2 * n):
         faces[k, :, k // 2] = 2.0 * (k % 2) - 1
-    i, j = torch.triu_indices(2 * n, 2 * n)
-    return Pairs(faces[i], faces[j], i == j, torch.full((len(i),), torch.inf).to(W))
+    i, j = torch.triu_indices(2 * n, 2 * n, device=W.device)
+    return Pairs(faces[i], faces[j], i == j, W.new_full((len(i),), torch.inf))
 
 
 def _split(pairs: Pairs) -> Pairs:
@@ -149,7 +155,7 @@ def _split(pairs: Pairs) -> Pairs:
     x = torch.where(swap[:, None, None], pairs.y, pairs.x)
     y = torch.where(swap[:, None, None], pairs.x, pairs.y)
     edge = (x[:, 1] - x[:, 0]).argmax(-1)
-    rows, middle = torch.arange(len(x)), x.mean(1)
+    rows, middle = torch.arange(len(x), device=x.device), x.mean(1)
     a, b = x.clone(), x.clone()
     a[rows, 1, edge] = b[rows, 0, edge] = middle[rows, edge]
     twin, one = pairs.twin, ~pairs.twin
@@ -167,7 +173,7 @@ def _split(pairs: Pairs) -> Pairs:
 
 def _bounded(W: Tensor, pairs: Pairs, alpha: float) -> Pairs:
     """Return the pairs with their upper bounds; those of the pairs they come from hold as well."""
-    blocks = torch.arange(len(pairs)).split(max(1, BLOCK // (4 * len(W))))
+    blocks = torch.arange(len(pairs), device=W.device).split(max(1, BLOCK // (4 * len(W))))
     bound = torch.cat([_upper(W, pairs.x[block], pairs.y[block], alpha) for block in blocks])
     return replace(pairs, bound=bound.minimum(pairs.bound))
 

@@ -11,24 +11,29 @@ from itertools import pairwise
 import torch
 from torch import Tensor
 
+from demod.arguments import check_batch, check_stream, check_widths, told
 from demod.generators import ReLUGenerator
 
 
+def _normal(rng: torch.Generator, *shape: int) -> Tensor:
+    return torch.randn(*shape, generator=rng, dtype=torch.float64, device="cpu")
+
+
 def _uniform(rng: torch.Generator, *shape: int) -> Tensor:
-    return 3**0.5 * (2 * torch.rand(*shape, generator=rng, dtype=torch.float64) - 1)
+    return 3**0.5 * (2 * torch.rand(*shape, generator=rng, dtype=torch.float64, device="cpu") - 1)
 
 
 def _signs(rng: torch.Generator, *shape: int) -> Tensor:
-    return 2 * torch.randint(2, shape, generator=rng).double() - 1
+    return 2 * torch.randint(2, shape, generator=rng, device="cpu").double() - 1
 
 
 def _student(rng: torch.Generator, *shape: int) -> Tensor:
-    chi2 = torch.stack([torch.randn(*shape, generator=rng, dtype=torch.float64).square() for _ in range(5)]).sum(0)
-    return torch.randn(*shape, generator=rng, dtype=torch.float64) / (chi2 / 3).sqrt()  # the variance of t₅ is 5/3
+    chi2 = torch.stack([_normal(rng, *shape).square() for _ in range(5)]).sum(0)
+    return _normal(rng, *shape) / (chi2 / 3).sqrt()  # the variance of t₅ is 5/3
 
 
 def _orthogonal(rng: torch.Generator, *shape: int) -> Tensor:
-    return shape[-2] ** 0.5 * torch.linalg.qr(torch.randn(*shape, generator=rng, dtype=torch.float64)).Q
+    return shape[-2] ** 0.5 * torch.linalg.qr(_normal(rng, *shape)).Q
 
 
 ENSEMBLES: dict[str, Callable[..., Tensor]] = {
@@ -60,8 +65,11 @@ def draw_network(
     ValueError
         If the ensemble has another name, or widths do not ascend where columns are to be orthogonal.
     """
-    if ensemble not in ENSEMBLES:
-        raise ValueError(f"ensemble is {ensemble!r}, but it must be one of {', '.join(ENSEMBLES)}.")
+    check_widths(widths=widths)
+    check_batch(batch)
+    check_stream(rng)
+    if not isinstance(ensemble, str) or ensemble not in ENSEMBLES:
+        raise ValueError(f"ensemble is {told(ensemble)}, but it must be one of {', '.join(ENSEMBLES)}.")
     if ensemble == "orthogonal" and any(rows < columns for columns, rows in pairwise(widths)):
         raise ValueError(f"widths is {tuple(widths)}, but orthogonal columns need n ≤ n_1 ≤ … ≤ l.")
     draw = ENSEMBLES[ensemble]

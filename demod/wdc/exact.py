@@ -24,12 +24,14 @@ those active in a cell are an interval: a and v are differences of cumulative su
 import torch
 from torch import Tensor
 
+from demod.arguments import check_alpha
 from demod.wdc.residuals import BLOCK, WDCBound, check_matrix
 
 MERGE = 1e-12  # radians: switching angles closer than this count as one
 INSIDE = 1e-9  # radians: how far inside its cell a witness lies
 
 
+@torch.no_grad()
 def exact_wdc(W: Tensor, alpha: float = 1.0) -> WDCBound:
     """Return the supremum of (5) over all x and y for a matrix with two columns, up to rounding, in O(ℓ²) time.
 
@@ -46,8 +48,13 @@ def exact_wdc(W: Tensor, alpha: float = 1.0) -> WDCBound:
     Raises
     ------
     ValueError
-        If W does not have two columns.
+        If W does not have two columns, or α is not in (0, 1].
     """
+    return supremum(W, check_alpha(alpha))
+
+
+def supremum(W: Tensor, alpha: float) -> WDCBound:
+    """Return what `exact_wdc` does, for any multiple α of Q."""
     check_matrix("W", W)
     if W.shape[-1] != 2:
         raise ValueError(f"W has {W.shape[-1]} columns, but cells are arcs only for 2; use estimate_wdc and bound_wdc.")
@@ -55,7 +62,7 @@ def exact_wdc(W: Tensor, alpha: float = 1.0) -> WDCBound:
     best, where = -torch.inf, (0, 0, 0, 0)
     count = len(arcs) // 2
     for start in range(0, 2 * count, step := max(1, BLOCK // (count + 1))):
-        i = torch.arange(start, min(start + step, 2 * count))
+        i = torch.arange(start, min(start + step, 2 * count), device=W.device)
         F = _corners(arcs, sums, i, alpha)
         if F.max() > best:
             best = F.max().item()
@@ -91,7 +98,7 @@ def _corners(arcs: Tensor, sums: Tensor, i: Tensor, alpha: float) -> Tensor:
     count, k = len(arcs) // 2, alpha / (2 * torch.pi)
     unrolled = torch.cat([arcs, arcs + 2 * torch.pi])
     double = torch.stack([(2 * arcs).sin(), -(2 * arcs).cos()]) / 2  # e^{2iφ}/(2i)
-    j = i[:, None] + torch.arange(count + 1)
+    j = i[:, None] + torch.arange(count + 1, device=i.device)
     wrapped = j % (2 * count)
     turn = (j >= 2 * count)[..., None] * sums.new_tensor(1.0)
     total = (sums[0, :3] - sums[0, 3:]) + (sums[count, :3] - sums[count, 3:])  # each row is active on one of opposite arcs
@@ -104,7 +111,7 @@ def _corners(arcs: Tensor, sums: Tensor, i: Tensor, alpha: float) -> Tensor:
         for c in (0, 1):
             d = unrolled[j + c] - unrolled[i + r, None]
             theta = torch.pi - (torch.pi - d.abs()).abs()
-            sign = torch.where((d >= 0) & (d <= torch.pi), 1.0, -1.0)
+            sign = torch.where((d >= 0) & (d <= torch.pi), torch.ones_like(d), -1.0)
             z = sign * (double[:, (j + c) % (2 * count)] - double[:, (i + r) % (2 * count), None])
             F.append((a - k * (torch.pi - theta)).abs() + torch.hypot(p - k * z[0], q - k * z[1]))
     return torch.stack(F)
@@ -114,5 +121,5 @@ def _inside(arcs: Tensor, i: int, end: int) -> Tensor:
     """Return the unit code INSIDE of the beginning (end = 0) or the end (1) of arc i, or in its middle if it is short."""
     low, high = arcs[i].item(), (arcs[i + 1].item() if i + 1 < len(arcs) else arcs[0].item() + 2 * torch.pi)
     step = min(INSIDE, (high - low) / 2)
-    angle = torch.tensor(high - step if end else low + step, dtype=arcs.dtype)
+    angle = torch.tensor(high - step if end else low + step, dtype=arcs.dtype, device=arcs.device)
     return torch.stack([angle.cos(), angle.sin()])

@@ -11,11 +11,11 @@ import torch
 from scipy.optimize import minimize_scalar
 from torch import Tensor
 
-from demod.arguments import check_counts
+from demod.arguments import check_counts, check_not_negative, check_stream
 from demod.expectation import expected_gram
-from demod.wdc.exact import exact_wdc
+from demod.wdc.exact import supremum
 from demod.wdc.residuals import WDCBound, check_matrix, spectral_norm, wdc_matrix
-from demod.wdc.search import estimate_wdc
+from demod.wdc.search import search
 
 
 @dataclass(frozen=True)
@@ -32,6 +32,7 @@ class AlphaFit:
     floor: float
 
 
+@torch.no_grad()
 def fit_alpha(W: Tensor, rng: torch.Generator, *, tolerance: float = 1e-3, searches: int = 20) -> AlphaFit:
     """Return the α with the smallest constant of the WDC: exactly for two columns, by the search for more.
 
@@ -44,7 +45,7 @@ def fit_alpha(W: Tensor, rng: torch.Generator, *, tolerance: float = 1e-3, searc
     tolerance : float
         Stop when the worst pair at the new α is at most so much, relatively, above what the earlier pairs show.
     searches : int
-        At most so many cutting planes.
+        Maximum number of cutting planes.
 
     Raises
     ------
@@ -52,6 +53,8 @@ def fit_alpha(W: Tensor, rng: torch.Generator, *, tolerance: float = 1e-3, searc
         If W is not a matrix, or zero: then α = 0 fits; or if `searches` is not positive.
     """
     check_matrix("W", W)
+    check_stream(rng)
+    check_not_negative(tolerance=tolerance)
     check_counts(searches=searches)
     largest = torch.linalg.matrix_norm(W, 2).square().item()
     if not largest:
@@ -60,7 +63,7 @@ def fit_alpha(W: Tensor, rng: torch.Generator, *, tolerance: float = 1e-3, searc
     bound = WDCBound(float("inf"), W[0], W[0])
     x, y = W.new_zeros(2, 0, W.shape[-1])
     for _ in range(searches):
-        worst = exact_wdc(W, alpha) if W.shape[-1] == 2 else estimate_wdc(W, rng, alpha=alpha)
+        worst = supremum(W, alpha) if W.shape[-1] == 2 else search(W, rng, alpha)
         x, y = torch.cat([x, worst.x[None]]), torch.cat([y, worst.y[None]])
         A, Q = wdc_matrix(W, x, y, 0.0), expected_gram(x, y)
         values = spectral_norm(A - alpha * Q)

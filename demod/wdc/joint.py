@@ -16,9 +16,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from demod.arguments import check_counts
+from demod.arguments import check_alpha, check_counts, check_stream
 from demod.expectation import expected_cosine, expected_gram
-from demod.wdc.residuals import active_rows, check_pair, expected_energy, joint_matrix, joint_weights
+from demod.wdc.residuals import active_rows, check_last_layers, expected_energy, joint_matrix, joint_weights
 from demod.wdc.search import climb, directions, gaps, go_to, in_blocks, inner, move_mask, random_codes, switches
 
 
@@ -40,6 +40,7 @@ class JointWDCBound:
     y: Tensor
 
 
+@torch.no_grad()
 def estimate_joint_wdc(
     B: Tensor,
     C: Tensor,
@@ -68,9 +69,11 @@ def estimate_joint_wdc(
     Raises
     ------
     ValueError
-        If B or C is not a matrix, they differ in ℓ, or a count is not positive.
+        If B or C is not a matrix, they differ in ℓ, α is not in (0, 1], or a count is not positive.
     """
-    check_pair(B, C)
+    alpha = check_alpha(alpha)
+    check_last_layers(B, C)
+    check_stream(rng)
     check_counts(starts=starts, circles=circles, rounds=rounds)
     sixth, (h, x, m, y) = _climb(B, C, rng, alpha=alpha, starts=starts, circles=circles, rounds=rounds)
     seventh, (m7, y7, h7, x7) = _climb(C, B, rng, alpha=alpha, starts=starts, circles=circles, rounds=rounds)

@@ -14,9 +14,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from demod.arguments import check_alike, check_alpha, check_floats
 from demod.expectation import angle, expected_cosine, expected_gram
 
 BLOCK = 2**21  # entries of the largest temporary array
+EXACT = (torch.float64, torch.float32)  # what torch.linalg works in
 FEW = 16  # with fewer Gram matrices than this the products w_i w_iᵀ are not worth forming
 
 
@@ -48,11 +50,11 @@ def wdc_residual(W: Tensor, x: Tensor, y: Tensor, alpha: float = 1.0) -> Tensor:
     Raises
     ------
     ValueError
-        If W is not a matrix, a code does not fit it, or a code is zero.
+        If W is not a matrix, a code does not fit it, a code is zero, or α is not in (0, 1].
     """
     check_matrix("W", W)
     check_codes(W, x=x, y=y)
-    return spectral_norm(wdc_matrix(W, x, y, alpha))
+    return spectral_norm(wdc_matrix(W, x, y, check_alpha(alpha)))
 
 
 def joint_wdc_residual(
@@ -74,11 +76,13 @@ def joint_wdc_residual(
     Raises
     ------
     ValueError
-        If B or C is not a matrix, they differ in ℓ, a code does not fit, or a code is zero.
+        If B or C is not a matrix, they differ in ℓ, a code does not fit, a code is zero, or α is not in (0, 1].
     """
-    check_pair(B, C)
+    alpha = check_alpha(alpha)
+    check_last_layers(B, C)
     check_codes(B, h=h, x=x)
     check_codes(C, m=m, y=y)
+    check_alike(h=h, x=x, m=m, y=y)
     sixth = spectral_norm(joint_matrix(B, C, h, x, m, y, alpha))
     return sixth, spectral_norm(joint_matrix(C, B, m, y, h, x, alpha))
 
@@ -127,27 +131,31 @@ def spectral_norm(E: Tensor) -> Tensor:
 
 
 def check_matrix(name: str, W: Tensor) -> None:
-    """Raise ValueError unless W is a finite floating-point matrix with rows and columns."""
-    if W.ndim != 2 or not W.numel() or not torch.is_floating_point(W) or not W.isfinite().all():
+    """Raise unless W is a finite matrix with rows and columns, in a type that has eigenvalues."""
+    check_floats(**{name: W})
+    if W.ndim != 2 or not W.numel() or W.dtype not in EXACT or not W.isfinite().all():
         raise ValueError(
-            f"{name} is {W.dtype} of shape {tuple(W.shape)}; required is one finite floating-point matrix (l, n): "
+            f"{name} is {W.dtype} of shape {tuple(W.shape)}; required is one finite matrix (l, n), float64 or float32: "
             "give one layer of one network, such as weights[0]."
         )
 
 
-def check_pair(B: Tensor, C: Tensor) -> None:
-    """Raise ValueError unless B and C are matrices with the same number of rows."""
+def check_last_layers(B: Tensor, C: Tensor) -> None:
+    """Raise unless B and C are matrices with the same number of rows, of one type and on one device."""
     check_matrix("B", B)
     check_matrix("C", C)
     if len(B) != len(C):
         raise ValueError(f"B has {len(B)} rows and C {len(C)}, but both are last layers onto the same R^l.")
+    check_alike(B=B[0], C=C[0])
 
 
 def check_codes(W: Tensor, **codes: Tensor) -> None:
-    """Raise ValueError unless all codes have the columns of W and its dtype; that they are nonzero Q checks."""
+    """Raise unless all codes have the columns of W, its type and its device; that they are nonzero Q checks."""
+    check_floats(**codes)
     for name, z in codes.items():
-        if z.shape[-1:] != W.shape[-1:] or z.dtype != W.dtype:
+        if z.shape[-1:] != W.shape[-1:] or (z.dtype, z.device) != (W.dtype, W.device):
             raise ValueError(
-                f"{name} is {z.dtype} of shape {tuple(z.shape)}, but the matrix takes {W.dtype} codes of {W.shape[-1]} "
-                "entries, (*B, n)."
+                f"{name} is {z.dtype} of shape {tuple(z.shape)} on {z.device}, but the matrix takes {W.dtype} codes of "
+                f"{W.shape[-1]} entries, (*B, n), on {W.device}."
             )
+    check_alike(**codes)

@@ -22,7 +22,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from demod.arguments import check_counts
+from demod.arguments import check_alpha, check_counts, check_stream
 from demod.wdc.residuals import BLOCK, WDCBound, active_rows, check_matrix, wdc_matrix
 
 INSIDE = 1e-9  # radians: how far beyond a switch a code is put
@@ -30,6 +30,7 @@ SCREENED = 32  # a start is the best of so many random ones: one costs less than
 MERGE = 1e-12  # radians: between switches closer than this no code is put
 
 
+@torch.no_grad()
 def estimate_wdc(
     W: Tensor,
     rng: torch.Generator,
@@ -62,9 +63,17 @@ def estimate_wdc(
     Raises
     ------
     ValueError
-        If W is not a matrix, or a count is not positive.
+        If W is not a matrix, α is not in (0, 1], or a count is not positive.
     """
+    return search(W, rng, check_alpha(alpha), starts=starts, circles=circles, rounds=rounds)
+
+
+def search(
+    W: Tensor, rng: torch.Generator, alpha: float, *, starts: int = 64, circles: int = 4, rounds: int = 12
+) -> WDCBound:
+    """Return what `estimate_wdc` does, for any multiple α of Q."""
     check_matrix("W", W)
+    check_stream(rng)
     check_counts(starts=starts, circles=circles, rounds=rounds)
 
     def draw() -> tuple[Tensor, ...]:
@@ -122,7 +131,7 @@ def move_mask(
 
     weights (S, ℓ) are those of the rows, zero where y switches them off; alpha is a float or (S,).
     """
-    alpha = torch.as_tensor(alpha, dtype=x.dtype).expand(len(x))
+    alpha = torch.as_tensor(alpha, dtype=x.dtype, device=x.device).expand(len(x))
     g = weights * (u @ W.mT).square()
     z = directions(x, (u, y), circles, rng)
     return in_blocks(_best_mask, W, circles, x, z, y, g, u, sigma, alpha)
@@ -187,13 +196,13 @@ def go_to(values: Tensor, t: Tensor, x: Tensor, z: Tensor) -> Tensor:
 
 def in_blocks(best: Callable[..., Tensor], W: Tensor, circles: int, *arguments: Tensor) -> Tensor:
     """Return best(W, *arguments) computed for so many starts at once as memory allows."""
-    blocks = torch.arange(len(arguments[0])).split(max(1, BLOCK // (circles * len(W))))
+    blocks = torch.arange(len(arguments[0]), device=W.device).split(max(1, BLOCK // (circles * len(W))))
     return torch.cat([best(W, *(argument[block] for argument in arguments)) for block in blocks])
 
 
 def directions(x: Tensor, towards: tuple[Tensor, ...], circles: int, rng: torch.Generator) -> Tensor:
     """Return unit vectors orthogonal to x (S, n), shape (S, circles, n): first towards the given ones, the others random."""
-    z = torch.randn(len(x), circles, x.shape[-1], generator=rng, dtype=torch.float64).to(x)
+    z = torch.randn(len(x), circles, x.shape[-1], generator=rng, dtype=torch.float64, device="cpu").to(x)
     for k, v in enumerate(towards[: circles - 1]):
         z[:, k] = v + 1e-6 * z[:, k]  # random where v is along x
     for _ in range(2):  # once more, as the first difference may cancel
@@ -206,7 +215,11 @@ def leading(E: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     eigenvalues, vectors = torch.linalg.eigh(E)
     last = eigenvalues[:, -1] >= -eigenvalues[:, 0]
     value = torch.where(last, eigenvalues[:, -1], -eigenvalues[:, 0])
-    return value, torch.where(last[:, None], vectors[..., -1], vectors[..., 0]), torch.where(last, 1.0, -1.0).to(E)
+    return (
+        value,
+        torch.where(last[:, None], vectors[..., -1], vectors[..., 0]),
+        2 * last.to(E) - 1,
+    )
 
 
 def _evaluated(matrix: Callable[..., Tensor], codes: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
@@ -222,5 +235,5 @@ def _better(old: tuple[Tensor, ...], new: tuple[Tensor, ...]) -> tuple[Tensor, .
 
 def random_codes(W: Tensor, rng: torch.Generator, *shape: int) -> Tensor:
     """Return uniform unit codes for W, shape (*shape, n)."""
-    z = torch.randn(*shape, W.shape[-1], generator=rng, dtype=torch.float64).to(W)
+    z = torch.randn(*shape, W.shape[-1], generator=rng, dtype=torch.float64, device="cpu").to(W)
     return z / z.norm(dim=-1, keepdim=True)

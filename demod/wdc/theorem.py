@@ -11,6 +11,8 @@ from collections.abc import Sequence
 from itertools import pairwise
 from math import exp, log
 
+from demod.arguments import check_counts, check_positive, check_widths
+
 
 def required_epsilon(d: int, s: int, *, K1: float = 1.0) -> float:
     """Return the supremum of the ε that Theorem 2 admits for networks of depths d, s ≥ 2 and the constant K₁.
@@ -20,8 +22,10 @@ def required_epsilon(d: int, s: int, *, K1: float = 1.0) -> float:
     ValueError
         If a depth is less than 2, where the theorem says nothing, or K₁ is not positive.
     """
-    if min(d, s) < 2 or K1 <= 0:
-        raise ValueError(f"d = {d}, s = {s}, K1 = {K1}; Theorem 2 requires d ≥ 2, s ≥ 2 and K1 > 0.")
+    check_counts(d=d, s=s)
+    check_positive(K1=K1)
+    if min(d, s) < 2:
+        raise ValueError(f"d = {d}, s = {s}; Theorem 2 requires d ≥ 2 and s ≥ 2: add a layer.")
     return (K1 * (d**7 * s**2 + d**2 * s**7)) ** -4
 
 
@@ -35,6 +39,8 @@ def guaranteed_probability(
     ValueError
         If the two networks do not end in the same ℓ, or a last layer has one column: log 1 = 0.
     """
+    check_widths(widths1=widths1, widths2=widths2)
+    check_positive(factor=factor, rate=rate)
     if widths1[-1] != widths2[-1]:
         raise ValueError(f"G1 produces {widths1[-1]} entries and G2 {widths2[-1]}, but both factors of y have the same l.")
     spread = sum(widths[-2] * log(widths[-2]) for widths in (widths1, widths2))
