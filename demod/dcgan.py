@@ -9,28 +9,42 @@ A. Radford, L. Metz, S. Chintala. Unsupervised representation learning with deep
 networks. ICLR 2016.
 """
 
+from typing import Any
+
 import torch
 from torch import nn
 
+from demod.arguments import check_counts, check_place
 from demod.priors.image import ImageGenerator, InstanceGenerator
 from demod.priors.weights import load_shipped
 
+SINGLE: dict[str, Any] = {"device": "cpu", "dtype": torch.float32}  # where networks are made, whatever torch's defaults are
 
+
+@torch.inference_mode(False)
 def generator_network(latent: int, d: int) -> nn.Sequential:
     """Return G: (B, latent, 1, 1) -> (B, 1, 64, 64) in [-1, 1], with 8d, 4d, 2d, d channels on the way."""
+    check_counts(latent=latent, d=d)
     layers: list[nn.Module] = []
     for i, (inner, outer) in enumerate([(latent, 8 * d), (8 * d, 4 * d), (4 * d, 2 * d), (2 * d, d)]):
-        convolution = nn.ConvTranspose2d(inner, outer, 4, 1, 0) if i == 0 else nn.ConvTranspose2d(inner, outer, 4, 2, 1)
-        layers += [convolution, nn.BatchNorm2d(outer), nn.ReLU()]
-    return nn.Sequential(*layers, nn.ConvTranspose2d(d, 1, 4, 2, 1), nn.Tanh())
+        stride, padding = (1, 0) if i == 0 else (2, 1)
+        convolution = nn.ConvTranspose2d(inner, outer, 4, stride, padding, **SINGLE)
+        layers += [convolution, nn.BatchNorm2d(outer, **SINGLE), nn.ReLU()]
+    return nn.Sequential(*layers, nn.ConvTranspose2d(d, 1, 4, 2, 1, **SINGLE), nn.Tanh())
 
 
+@torch.inference_mode(False)
 def discriminator_network(d: int) -> nn.Sequential:
     """Return D: (B, 1, 64, 64) -> (B, 1, 1, 1), a logit: positive for "real"."""
-    layers: list[nn.Module] = [nn.Conv2d(1, d, 4, 2, 1), nn.LeakyReLU(0.2)]
+    check_counts(d=d)
+    layers: list[nn.Module] = [nn.Conv2d(1, d, 4, 2, 1, **SINGLE), nn.LeakyReLU(0.2)]
     for inner, outer in [(d, 2 * d), (2 * d, 4 * d), (4 * d, 8 * d)]:
-        layers += [nn.Conv2d(inner, outer, 4, 2, 1, bias=False), nn.BatchNorm2d(outer), nn.LeakyReLU(0.2)]
-    return nn.Sequential(*layers, nn.Conv2d(8 * d, 1, 4, 1, 0))
+        layers += [
+            nn.Conv2d(inner, outer, 4, 2, 1, bias=False, **SINGLE),
+            nn.BatchNorm2d(outer, **SINGLE),
+            nn.LeakyReLU(0.2),
+        ]
+    return nn.Sequential(*layers, nn.Conv2d(8 * d, 1, 4, 1, 0, **SINGLE))
 
 
 def load_generator(name: str, *, device: torch.device | str = "cpu", dtype: torch.dtype = torch.float32) -> ImageGenerator:
@@ -48,14 +62,17 @@ def load_generator(name: str, *, device: torch.device | str = "cpu", dtype: torc
     ValueError
         If no generator of this name is shipped, or its file is not the one its card was written for.
     """
+    check_place(dtype, device)
     return ImageGenerator(shipped_network(name)).to(device, dtype)
 
 
 def load_notebook_generator(name: str, *, device: torch.device | str = "cpu") -> InstanceGenerator:
     """Return the same shipped generator with batch normalisation left in train mode, see `InstanceGenerator`."""
+    check_place(device=device)
     return InstanceGenerator(shipped_network(name)).to(device)
 
 
+@torch.inference_mode(False)
 def shipped_network(name: str) -> nn.Sequential:
     """Return the network of a shipped DCGAN, with its batch normalisation."""
     _, tensors = load_shipped(name)

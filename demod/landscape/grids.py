@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from demod.arguments import check_alike, check_floats, check_generator
 from demod.expectation import contraction
 from demod.generators import Generator
 from demod.objective import check_observation, half_squared_norm
@@ -43,7 +44,10 @@ def objective_grid(G1: Generator, G2: Generator, h: Tensor, m: Tensor, y: Tensor
     """
     _check_scalar(G1, G2)
     check_observation(G1, G2, y)
+    for name, z in (("h", h), ("m", m), ("y", y)):
+        _check_shape(name, z, 1)
     w, x = G1(h[:, None]), G2(m[:, None])
+    check_alike(w=w[..., :1, :], x=x[..., :1, :], y=y)
     return torch.stack([half_squared_norm(w * x_k - y) for x_k in x])
 
 
@@ -60,7 +64,10 @@ def valley_grid(G1: Generator, G2: Generator, h: Tensor, m: Tensor, y: Tensor) -
         Shapes (J, n), (K, p), (ℓ,).
     """
     check_observation(G1, G2, y)
+    for name, z, dimensions in (("h", h, 2), ("m", m, 2), ("y", y, 1)):
+        _check_shape(name, z, dimensions)
     w, x = G1(h), G2(m)
+    check_alike(w=w[:1], x=x[:1], y=y)
     overlap = ((y * x) @ w.T).clamp(min=0)
     return 1 - overlap.square() / (x.square() @ w.square().T * y.square().sum())
 
@@ -74,6 +81,7 @@ def branches(G1: Generator, G2: Generator, y: Tensor) -> Branches:
         If a generator takes codes of more than one entry.
     """
     _check_scalar(G1, G2)
+    check_observation(G1, G2, y)
     ones = torch.ones(*y.shape[:-1], 1, dtype=y.dtype, device=y.device)
     products = [G1(sign_h * ones) * G2(sign_m * ones) for sign_h, sign_m in QUADRANTS]
     t = torch.stack([(y * z).sum(-1) / z.square().sum(-1) for z in products], -1)
@@ -83,10 +91,19 @@ def branches(G1: Generator, G2: Generator, y: Tensor) -> Branches:
 
 def expected_branches(d: int, s: int) -> Branches:
     """Return where the theory of infinitely wide networks of depths d and s puts the branches, and their values."""
-    rho = torch.tensor([1.0, contraction(d), contraction(s), contraction(d) * contraction(s)], dtype=torch.float64)
+    rho_d, rho_s = contraction(d), contraction(s)
+    rho = torch.tensor([1.0, rho_d, rho_s, rho_d * rho_s], dtype=torch.float64, device="cpu")
     return Branches(rho, 1 - rho**2)
 
 
 def _check_scalar(G1: Generator, G2: Generator) -> None:
+    check_generator(G1=G1, G2=G2)
     if (G1.widths[0], G2.widths[0]) != (1, 1):
         raise ValueError(f"G1 and G2 take codes of {G1.widths[0]} and {G2.widths[0]} entries, but a grid needs n = p = 1.")
+
+
+def _check_shape(name: str, z: Tensor, dimensions: int) -> None:
+    check_floats(**{name: z})
+    if z.ndim != dimensions:
+        shape = {1: "one dimension", 2: "two dimensions"}[dimensions]
+        raise ValueError(f"{name} has shape {tuple(z.shape)}, but a grid needs {shape}; use .flatten() or .reshape(…).")

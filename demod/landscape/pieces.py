@@ -13,8 +13,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from demod.arguments import check_alike, check_counts, check_floats, check_stream
 from demod.generators import ReLUGenerator
-from demod.objective import check_observation, directional_derivative, one_sided_gradient
+from demod.objective import check_observation, directional_derivative, one_sided_gradient, piecewise
 
 STEP = 1e-7  # of difference quotients, relative to the norm of the code that moves
 
@@ -33,6 +34,7 @@ class Slopes:
     square: Tensor
 
 
+@torch.no_grad()
 def hessian(G1: ReLUGenerator, G2: ReLUGenerator, h: Tensor, m: Tensor, y: Tensor) -> Tensor:
     """Return the Hessian of f on the piece that contains (h, m), shape (*B, n + p, n + p).
 
@@ -48,7 +50,7 @@ def hessian(G1: ReLUGenerator, G2: ReLUGenerator, h: Tensor, m: Tensor, y: Tenso
     ValueError
         If y does not have the ℓ entries that both generators produce.
     """
-    check_observation(G1, G2, y)
+    check_pieces(G1, G2, h, m, y)
     Lambda_h, Lambda_m = G1.active_map(h), G2.active_map(m)
     w, x = Lambda_h @ h[..., None], Lambda_m @ m[..., None]
     across = Lambda_h.mT @ ((2 * w * x - y[..., None]) * Lambda_m)
@@ -56,6 +58,7 @@ def hessian(G1: ReLUGenerator, G2: ReLUGenerator, h: Tensor, m: Tensor, y: Tenso
     return torch.cat([torch.cat([over_h, across], -1), torch.cat([across.mT, over_m], -1)], -2)
 
 
+@torch.no_grad()
 def linear_rate(G1: ReLUGenerator, G2: ReLUGenerator, h: Tensor, m: Tensor, y: Tensor, step_size: Tensor) -> Tensor:
     """Return the factor by which an iteration of Algorithm 1 shrinks small deviations from a minimiser (h, m), shape (*B,).
 
@@ -80,6 +83,8 @@ def linear_rate(G1: ReLUGenerator, G2: ReLUGenerator, h: Tensor, m: Tensor, y: T
     ValueError
         If ‖h‖ and ‖m‖ differ: line 5 would move the codes.
     """
+    check_pieces(G1, G2, h, m, y)
+    check_alike(h=h, step_size=step_size[..., None] if isinstance(step_size, Tensor) else step_size)
     if not torch.allclose(h.norm(dim=-1), m.norm(dim=-1)):
         raise ValueError("the norms of h and m differ; give a balanced minimiser: h / c and c m with c = √(‖h‖/‖m‖).")
     n, H, eta = h.shape[-1], hessian(G1, G2, h, m, y), step_size[..., None, None]
@@ -92,6 +97,7 @@ def linear_rate(G1: ReLUGenerator, G2: ReLUGenerator, h: Tensor, m: Tensor, y: T
     return torch.linalg.eigvals(across @ second @ first).abs().amax(-1)
 
 
+@torch.no_grad()
 def slopes_down(G1: ReLUGenerator, G2: ReLUGenerator, h: Tensor, m: Tensor, y: Tensor, w: Tensor) -> Slopes:
     """Return the slopes of f along the paper's directions -g₁ and -g₂, where w, (*B, n + p), is its w in (4).
 
@@ -116,11 +122,25 @@ def slopes_down(G1: ReLUGenerator, G2: ReLUGenerator, h: Tensor, m: Tensor, y: T
     return Slopes(directional_derivative(G1, G2, h, m, y, down), 2 * half - whole, down.square().sum(-1))
 
 
+def check_pieces(G1: ReLUGenerator, G2: ReLUGenerator, h: Tensor, m: Tensor, y: Tensor) -> None:
+    """Raise unless G1 and G2 are ReLU networks, whose pieces are known, and codes and y fit them and each other."""
+    piecewise("G1", G1), piecewise("G2", G2)
+    check_observation(G1, G2, y)
+    check_alike(h=h, m=m, y=y)
+
+
 def directions_off_K(h0: Tensor, m0: Tensor, count: int, rng: torch.Generator) -> tuple[Tensor, Tensor]:
     """Return random unit codes (count, n) and (count, p), every other pair close to the directions of -h0, -m0."""
-    backwards = 10.0 * (torch.arange(count, device=h0.device) % 2)[:, None]
+    check_floats(h0=h0, m0=m0)
+    check_counts(0, count=count)
+    check_stream(rng)
+    for name, z in (("h0", h0), ("m0", m0)):
+        if z.ndim != 1 or not z.any():
+            raise ValueError(f"{name} has shape {tuple(z.shape)}, but one nonzero code is required, of one dimension.")
+    backwards = 10.0 * (torch.arange(count, dtype=h0.dtype, device=h0.device) % 2)[:, None]
     codes = (
-        torch.randn(count, len(z), generator=rng, dtype=torch.float64).to(z) - backwards * z / z.norm() for z in (h0, m0)
+        torch.randn(count, len(z), generator=rng, dtype=torch.float64, device="cpu").to(z) - backwards * z / z.norm()
+        for z in (h0, m0)
     )
     u, v = (z / z.norm(dim=-1, keepdim=True) for z in codes)
     return u, v

@@ -6,14 +6,25 @@ across them. The gradient vanishes only in the first case. `polish` finds both k
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
+from numbers import Real
 
 import torch
 from torch import Tensor
 
+from demod.arguments import (
+    check_alike,
+    check_counts,
+    check_finite,
+    check_generator,
+    check_place,
+    check_stream,
+    check_widths,
+    told,
+)
 from demod.descent import default_step_size, descend
 from demod.generators import ReLUGenerator
 from demod.hyperbolas import curve_distances
-from demod.landscape.pieces import hessian
+from demod.landscape.pieces import check_pieces, hessian
 from demod.objective import gradient, half_squared_norm, objective
 
 VANISHING = 1e-6  # f, in units of its value on K, counts as 0 below this, and as 1 above 1 less this
@@ -23,6 +34,7 @@ ROUNDS = 20  # how often that is done
 NEAR = 1e-4  # how near the next wall must be, relative to ‖z‖, to be what stops a search
 PROBE = 1e-6  # how far off its walls a point looks for lower ones, relative to ‖z‖
 SIDES = 16  # in how many directions
+EASED, STIFFENED = 0.20000000298023224, 4.0  # the damping after a step that was taken, 0.2 in single precision, and one not
 ROUNDING = 1e-14  # of f, in units of ‖y‖²
 
 
@@ -61,6 +73,7 @@ class Endpoints:
         return Endpoints(*(getattr(self, field.name)[networks] for field in fields(self)))
 
 
+@torch.no_grad()
 def survey(
     G1: ReLUGenerator, G2: ReLUGenerator, h0: Tensor, m0: Tensor, *, starts: int, iterations: int, rng: torch.Generator
 ) -> Endpoints:
@@ -82,7 +95,14 @@ def survey(
     rng : torch.Generator
         For the starts, and for `polish`.
     """
-    y = (G1(h0) * G2(m0)).expand(starts, -1)
+    check_stream(rng)
+    check_counts(starts=starts, iterations=iterations)
+    check_generator(G1=G1, G2=G2)
+    check_finite(h0=h0, m0=m0)
+    check_pieces(G1, G2, h0, m0, y0 := G1(h0) * G2(m0))
+    if y0.ndim != 1:
+        raise ValueError(f"h0 and m0 make {tuple(y0.shape)} observations, but one is required: give codes (n,) and (p,).")
+    y = y0.expand(starts, -1)
     step = default_step_size(G1, G2, y) / 2
     run = descend(G1, G2, y, step_size=step, iterations=iterations, tolerance=STATIONARY, reflect_every=0, rng=rng)
     h, m, along = polish(G1, G2, run.h, run.m, y, rng)
@@ -96,6 +116,7 @@ def survey(
     )
 
 
+@torch.no_grad()
 def survey_networks(
     widths: Sequence[int],
     rng: torch.Generator,
@@ -109,21 +130,31 @@ def survey_networks(
 
     The networks live on `device`; what is returned is on the CPU.
     """
+    check_widths(widths=widths)
+    check_stream(rng)
+    check_counts(networks=networks, starts=starts, iterations=iterations)
+    check_place(device=device)
     ends = []
     for _ in range(networks):
         G1, G2 = (ReLUGenerator.gaussian(widths, rng, device=device) for _ in range(2))
-        h0, m0 = torch.randn(2, widths[0], generator=rng, dtype=torch.float64).to(device)
+        h0, m0 = torch.randn(2, widths[0], generator=rng, dtype=torch.float64, device="cpu").to(device)
         ends.append(survey(G1, G2, h0, m0, starts=starts, iterations=iterations, rng=rng))
     return Endpoints(*(torch.stack([getattr(end, field.name) for end in ends]).cpu() for field in fields(Endpoints)))
 
 
 def spurious_share(ends: Endpoints) -> Tensor:
     """Return the share of endpoints that are not on the global curve, a scalar."""
+    _check_ends(ends)
     return ends.spurious.double().mean()
 
 
 def radius(ends: Endpoints, *, share: float = 0.95) -> Tensor:
     """Return r, the least distance from the four curves and K that `share` of the spurious endpoints keep, a scalar."""
+    _check_ends(ends)
+    if isinstance(share, bool) or not isinstance(share, Real) or not 0 <= share <= 1:
+        raise ValueError(f"share is {told(share)}, but it must be a number in [0, 1]; 0.95 is the default.")
+    if not ends.spurious.any():
+        raise ValueError("ends holds no spurious endpoint, so that no share of them has a radius; survey more networks.")
     return ends.distance[ends.spurious].quantile(share)
 
 
@@ -131,17 +162,26 @@ def over_networks(
     statistic: Callable[[Endpoints], Tensor], ends: Endpoints, rng: torch.Generator, *, resamples: int = 400
 ) -> tuple[Tensor, Tensor]:
     """Return a statistic of the endpoints, and its values (resamples,) for networks drawn again with replacement."""
+    _check_ends(ends)
+    check_stream(rng)
+    check_counts(resamples=resamples)
     count = len(ends.objective)
-    again = torch.randint(count, (resamples, count), generator=rng)
+    again = torch.randint(count, (resamples, count), generator=rng, device="cpu")
     return statistic(ends), torch.stack([statistic(ends.pick(networks)) for networks in again])
 
 
+@torch.no_grad()
 def scaled_gradient(G1: ReLUGenerator, G2: ReLUGenerator, h: Tensor, m: Tensor, y: Tensor, along: Tensor) -> Tensor:
     """Return ‖P ∇f‖ ‖(h, m)‖/‖y‖², shape (*B,), dimensionless, with P = `along` (*B, n + p, n + p) as in `polish`."""
-    slope = along @ torch.cat(gradient(G1, G2, h, m, y), -1)[..., None]
+    slope = torch.cat(gradient(G1, G2, h, m, y), -1)
+    check_alike(h=h, along=along[..., 0] if isinstance(along, Tensor) and along.ndim > 1 else along)
+    if along.shape[-2:] != (k := slope.shape[-1], k):
+        raise ValueError(f"along has shape {tuple(along.shape)}, but projections (*B, {k}, {k}) are required; see polish.")
+    slope = along @ slope[..., None]
     return slope.squeeze(-1).norm(dim=-1) * torch.cat([h, m], -1).norm(dim=-1) / y.square().sum(-1)
 
 
+@torch.no_grad()
 def polish(
     G1: ReLUGenerator, G2: ReLUGenerator, h: Tensor, m: Tensor, y: Tensor, rng: torch.Generator
 ) -> tuple[Tensor, Tensor, Tensor]:
@@ -167,6 +207,11 @@ def polish(
     along : Tensor
         The orthogonal projections onto the directions along the kinks each point stands on, (B, n + p, n + p).
     """
+    check_stream(rng)
+    check_pieces(G1, G2, h, m, y)
+    if not h.ndim == m.ndim == y.ndim == 2:
+        shapes = ", ".join(str(tuple(value.shape)) for value in (h, m, y))
+        raise ValueError(f"h, m, y have shapes {shapes}, but (B, n), (B, p), (B, l) are required; use .reshape or [None].")
     z = torch.cat(_balanced(h, m), -1)
     eye = torch.eye(z.shape[-1], dtype=y.dtype, device=y.device)
     along = eye.repeat(len(y), 1, 1)
@@ -184,6 +229,11 @@ def polish(
         if not len(moving):
             break
     return *_balanced(*_codes(G1, z)), along
+
+
+def _check_ends(ends: Endpoints) -> None:
+    if not isinstance(ends, Endpoints):
+        raise TypeError(f"ends is {told(ends)}, but Endpoints are required, as survey and survey_networks return them.")
 
 
 def _newton(G1: ReLUGenerator, G2: ReLUGenerator, z: Tensor, y: Tensor, along: Tensor) -> tuple[Tensor, Tensor]:
@@ -206,7 +256,7 @@ def _newton(G1: ReLUGenerator, G2: ReLUGenerator, z: Tensor, y: Tensor, along: T
         there = here + _apply(P @ axes, downhill)
         better = objective(G1, G2, *_codes(G1, there), y_moving) <= objective(G1, G2, h, m, y_moving)
         z[moving] = torch.where(better[:, None], there, here)
-        damping[moving] = (damping[moving] * torch.where(better, 0.2, 4.0)).clamp(1e-13, 1e13)
+        damping[moving] = torch.where(better, EASED * damping[moving], STIFFENED * damping[moving]).clamp(1e-13, 1e13)
     return z, slope
 
 
@@ -226,7 +276,7 @@ def _across(
     G1: ReLUGenerator, G2: ReLUGenerator, z: Tensor, y: Tensor, across: Tensor, rng: torch.Generator
 ) -> tuple[Tensor, Tensor]:
     """Return the lowest of some points just off the walls z stands on, (B, n + p), and whether f is less there than at z."""
-    u = torch.randn(SIDES, *z.shape, generator=rng, dtype=torch.float64).to(z)
+    u = torch.randn(SIDES, *z.shape, generator=rng, dtype=torch.float64, device="cpu").to(z)
     points = z + PROBE * z.norm(dim=-1, keepdim=True) * _apply(across, u)
     f, best = objective(G1, G2, *_codes(G1, points), y).min(0)
     lowest = points.take_along_dim(best[None, :, None], 0).squeeze(0)

@@ -12,8 +12,8 @@ where T_iᵀ is the convolution with the same weights. T_1 sees one pixel and T_
 Nothing is kept for the weights' sake, and one layer's outputs are all that its pullback needs.
 """
 
-from collections.abc import Callable
 from copy import deepcopy
+from itertools import pairwise
 from typing import cast
 
 import torch
@@ -21,8 +21,20 @@ from torch import Tensor, nn
 from torch.nn.functional import conv2d, conv_transpose2d, fold
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
+from demod.arguments import (
+    check_batch,
+    check_counts,
+    check_finite,
+    check_floats,
+    check_generator,
+    check_place,
+    check_seed,
+    check_stream,
+    told,
+)
 from demod.data import SIDE
-from demod.generators import Generator
+from demod.generators import CentredGenerator, Generator, Pullback
+from demod.generators.differentiation import automatic_vjp, keepable, recording
 
 
 class ImageGenerator:
@@ -35,14 +47,10 @@ class ImageGenerator:
 
     homogeneous = False
 
+    @torch.inference_mode(False)  # what is made here is to serve outside of it, too
     def __init__(self, network: nn.Sequential) -> None:
+        _check_layers(network)
         self.network = _fold_batch_norm(network)
-        kinds = [type(layer) for layer in self.network]
-        if kinds != [nn.ConvTranspose2d, nn.ReLU] * (len(kinds) // 2 - 1) + [nn.ConvTranspose2d, nn.Tanh]:
-            raise ValueError(
-                f"network has the layers {', '.join(kind.__name__ for kind in kinds)}, but transposed convolutions with "
-                "ReLUs between them and a Tanh at the end are required; build it as `demod.dcgan.generator_network` does."
-            )
         convolutions = cast(list[nn.ConvTranspose2d], list(self.network)[::2])
         self.first, self.inner, self.last = convolutions[0], convolutions[1:-1], convolutions[-1]
         self.widths: tuple[int, ...] = (self.first.in_channels, SIDE * SIDE)
@@ -50,15 +58,16 @@ class ImageGenerator:
         bias, self.shift = cast(Tensor, self.first.bias), cast(Tensor, self.last.bias)
         self.into_bias = bias.repeat(self.into.shape[1] // len(bias))
         self.out_of = self.last.weight.flatten(1)  # (channels, height · width) of the kernel
+        _check_trial(self, self.into)
 
     def __call__(self, z: Tensor) -> Tensor:
         """Return G(z), shape (*B, 4096), in [0, 1]."""
-        if z.shape[-1] != self.widths[0]:
-            raise ValueError(f"z has {z.shape[-1]} entries but the latent dimension is {self.widths[0]}.")
+        _check_codes(self, z)
         return ((self._forward(z)[-1] + 1) / 2).view(*z.shape[:-1], self.widths[1])
 
-    def vjp(self, z: Tensor) -> tuple[Tensor, Callable[[Tensor], Tensor]]:
+    def vjp(self, z: Tensor) -> tuple[Tensor, Pullback]:
         """Return (G(z), pullback), pullback: (*B, 4096) -> (*B, latent)."""
+        _check_codes(self, z)
         with torch.no_grad():
             layers = self._forward(z)
         value = ((layers[-1] + 1) / 2).view(*z.shape[:-1], self.widths[1])
@@ -89,7 +98,43 @@ class ImageGenerator:
 
     def to(self, device: torch.device | str | None = None, dtype: torch.dtype | None = None) -> "ImageGenerator":
         """Return this generator with its weights on `device` and in `dtype`; None leaves them as they are."""
-        return ImageGenerator(deepcopy(self.network).to(device, dtype))
+        check_place(dtype, device)
+        with recording():
+            return ImageGenerator(deepcopy(self.network).to(device, dtype))
+
+
+def _check_layers(network: nn.Sequential) -> None:
+    """Raise unless the layers are those of `demod.dcgan.generator_network`, with or without batch normalisation."""
+    if not isinstance(network, nn.Sequential):
+        raise TypeError(f"network is {told(network)}, but an nn.Sequential is required; see demod.generators.as_generator.")
+    kinds = [type(layer) for layer in network]
+    bare = [kind for kind in kinds if kind is not nn.BatchNorm2d]
+    required = [nn.ConvTranspose2d, nn.ReLU] * (len(bare) // 2 - 1) + [nn.ConvTranspose2d, nn.Tanh]
+    normalised = {before for before, kind in pairwise([None, *kinds]) if kind is nn.BatchNorm2d}
+    if bare != required or normalised - {nn.ConvTranspose2d}:
+        raise ValueError(
+            f"network has the layers {', '.join(kind.__name__ for kind in kinds)[:80]}, but transposed convolutions with "
+            "ReLUs between them and a Tanh at the end are required; for others use demod.generators.as_generator."
+        )
+
+
+def _check_trial(G: Generator, weights: Tensor) -> None:
+    """Raise unless G makes one image of 64 × 64 pixels for each code."""
+    try:
+        with torch.no_grad():
+            G(torch.zeros(2, G.widths[0], dtype=weights.dtype, device=weights.device))
+    except RuntimeError as error:
+        raise ValueError(
+            f"network makes no images of {SIDE} × {SIDE} pixels and one channel of codes with {G.widths[0]} entries; for "
+            "others use demod.generators.as_generator."
+        ) from error
+
+
+def _check_codes(G: Generator, z: Tensor) -> None:
+    check_floats(z=z)
+    if z.shape[-1:] != G.widths[:1]:
+        entries = z.shape[-1] if z.ndim else "no"
+        raise ValueError(f"z has {entries} entries but the latent dimension is {G.widths[0]}; give codes (*B, n).")
 
 
 def draw_codes(G: Generator, batch: tuple[int, ...], rng: torch.Generator) -> Tensor:
@@ -97,11 +142,13 @@ def draw_codes(G: Generator, batch: tuple[int, ...], rng: torch.Generator) -> Te
 
     They are N(0, I), or, for a prior with a `centre` c, N(c, (1 - ‖c‖²/n) I): of the same mean square.
     """
-    n, centre = G.widths[0], getattr(G, "centre", None)
-    z = torch.randn(*batch, n, generator=rng)
-    if centre is None:
+    check_generator(G=G)
+    check_batch(batch)
+    check_stream(rng)
+    z = torch.randn(*batch, G.widths[0], generator=rng, dtype=torch.float32, device="cpu")
+    if not isinstance(G, CentredGenerator):
         return z
-    c = centre.cpu()
+    c = G.centre.cpu()
     return c + (1 - c.square().mean()).sqrt() * z
 
 
@@ -113,24 +160,45 @@ def closest_in_range(
     The best iterate of `starts` runs of Adam: the error is an upper bound on the true minimum. 10 log10 of its inverse is
     the PSNR that the prior allows.
     """
-    target = images.flatten(1).expand(starts, -1, -1)
-    z = draw_codes(G, (starts, len(images)), torch.Generator().manual_seed(seed)).to(images.device)
-    best_z, best_error = z.clone(), torch.full(z.shape[:2], torch.inf, device=images.device)
+    check_generator(G=G)
+    check_images(G, images)
+    check_counts(starts=starts, iterations=iterations)
+    rng = torch.Generator("cpu").manual_seed(check_seed(seed))
+    z = draw_codes(G, (starts, len(images)), rng).to(images.device)
+    with recording():
+        best_z, best_error = _descend_by_adam(G, keepable(z), keepable(images).detach().flatten(1), iterations)
+    error, start = best_error.min(0)
+    with torch.no_grad():
+        nearest = G(best_z[start, torch.arange(len(images), device=images.device)])
+    return nearest.reshape(images.shape), error
+
+
+def _descend_by_adam(G: Generator, z: Tensor, targets: Tensor, iterations: int) -> tuple[Tensor, Tensor]:
+    """Return the best iterates (starts, N, n) and their mean-squared errors (starts, N), from codes of this shape."""
+    best_z, best_error = z.clone(), torch.full(z.shape[:2], torch.inf, dtype=torch.float32, device=z.device)
     adam = torch.optim.Adam([z.requires_grad_()], lr=0.2)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(adam, iterations)
     for _ in range(iterations):
-        error = (G(z) - target).square().mean(-1)
-        better = error.detach() < best_error
-        best_error, best_z = (
-            torch.where(better, error.detach(), best_error),
-            torch.where(better[..., None], z.detach(), best_z),
-        )
-        adam.zero_grad()
-        error.sum().backward()
-        adam.step()
+        error = (G(z) - targets).square().mean(-1)
+        found = error.detach()
+        better = found < best_error
+        best_error = torch.where(better, found, best_error)
+        best_z = torch.where(better[..., None], z.detach(), best_z)
+        (z.grad,) = torch.autograd.grad(error.sum(), z)
+        with torch.device("cpu"):  # Adam counts its steps in a tensor of the default device
+            adam.step()
         schedule.step()
-    error, start = best_error.min(0)
-    return G(best_z[start, torch.arange(len(images))]).reshape(images.shape), error
+    return best_z, best_error
+
+
+def check_images(G: Generator, images: Tensor) -> None:
+    """Raise unless images is a batch (N, height, width), finite, of as many pixels as G makes."""
+    check_finite(images=images)
+    if images.ndim < 2 or images.shape[1:].numel() != G.widths[-1]:
+        raise ValueError(
+            f"images has shape {tuple(images.shape)}, but (N, height, width) of {G.widths[-1]} pixels are required; "
+            "write image[None] for one, and resize others with demod.data.resize."
+        )
 
 
 def representation_error(G: Generator, images: Tensor, *, starts: int = 3, iterations: int = 300, seed: int = 0) -> Tensor:
@@ -147,31 +215,48 @@ class InstanceGenerator:
 
     homogeneous = False
 
+    @torch.inference_mode(False)  # what is made here is to serve outside of it, too
     def __init__(self, network: nn.Sequential) -> None:
-        layers = [_by_instance(layer) if isinstance(layer, nn.BatchNorm2d) else layer for layer in deepcopy(network)]
-        frozen = nn.Sequential(*layers).requires_grad_(False)
-        self.network = frozen.to(memory_format=torch.channels_last)  # type: ignore[call-overload] # torch's stubs lack memory_format
-        self.widths: tuple[int, ...] = (cast(nn.ConvTranspose2d, network[0]).in_channels, SIDE * SIDE)
+        _check_layers(network)
+        self.network = _instance_normalised(network)
+        first = cast(nn.ConvTranspose2d, network[0])
+        self.widths: tuple[int, ...] = (first.in_channels, SIDE * SIDE)
+        _check_trial(self, first.weight)
 
     def __call__(self, z: Tensor) -> Tensor:
         """Return G(z), shape (*B, 4096), in [0, 1]."""
-        images = self.network(z.reshape(-1, z.shape[-1], 1, 1))
+        _check_codes(self, z)
+        if z.dtype != (dtype := next(self.network.parameters()).dtype):
+            raise ValueError(f"z is {z.dtype} but the weights are {dtype}; convert one with .to(dtype=…).")
+        if not z.numel():
+            return z.new_zeros(*z.shape[:-1], self.widths[1])
+        images = self.network(keepable(z).reshape(-1, z.shape[-1], 1, 1))
         return ((images + 1) / 2).reshape(*z.shape[:-1], self.widths[1])
 
-    def vjp(self, z: Tensor) -> tuple[Tensor, Callable[[Tensor], Tensor]]:
+    def vjp(self, z: Tensor) -> tuple[Tensor, Pullback]:
         """Return (G(z), pullback), pullback: (*B, 4096) -> (*B, latent)."""
-        z = z.detach().requires_grad_()
-        with torch.enable_grad():
-            value = self(z)
-        return value.detach(), lambda cotangent: torch.autograd.grad(value, z, cotangent, retain_graph=True)[0]
+        if not z.numel():
+            return self(z), lambda u: torch.zeros_like(z)
+        return automatic_vjp(self, z)
 
     def to(self, device: torch.device | str) -> "InstanceGenerator":
         """Return this generator with its weights on `device`."""
-        return InstanceGenerator(deepcopy(self.network).to(device))
+        check_place(device=device)
+        with recording():
+            return InstanceGenerator(deepcopy(self.network).to(device))
+
+
+def _instance_normalised(network: nn.Sequential) -> nn.Sequential:
+    """Return a frozen copy in which every image is normalised by its own statistics."""
+    layers = [_by_instance(layer) if isinstance(layer, nn.BatchNorm2d) else layer for layer in deepcopy(network)]
+    frozen = nn.Sequential(*layers).requires_grad_(False)
+    return frozen.to(memory_format=torch.channels_last)  # type: ignore[call-overload] # torch's stubs lack memory_format
 
 
 def _by_instance(norm: nn.BatchNorm2d) -> nn.InstanceNorm2d:
-    instance = nn.InstanceNorm2d(norm.num_features, eps=norm.eps, affine=True).to(norm.weight)
+    instance = nn.InstanceNorm2d(
+        norm.num_features, eps=norm.eps, affine=True, device=norm.weight.device, dtype=norm.weight.dtype
+    )
     instance.load_state_dict({"weight": norm.weight, "bias": norm.bias})
     return instance
 

@@ -9,8 +9,10 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from demod.arguments import check_alike, check_place
 from demod.data import resize
 from demod.generators import ReLUGenerator
+from demod.generators.differentiation import keepable
 from demod.priors.weights import load_shipped
 
 PIXELS = 28 * 28
@@ -25,16 +27,21 @@ class ReLUPrior(ReLUGenerator):
 
     def __init__(self, weights: Sequence[Tensor], centre: Tensor) -> None:
         super().__init__(weights)
-        self.centre = centre
+        check_alike(centre=centre, **{"weights[0]": self.weights[0][..., 0, :]})
+        if centre.shape != self.widths[:1]:
+            raise ValueError(f"centre has shape {tuple(centre.shape)}, but codes have {self.widths[0]} entries; flatten it.")
+        with torch.inference_mode(False):
+            self.centre = keepable(centre.detach())
 
     def to(self, *, dtype: torch.dtype | None = None, device: torch.device | str | None = None) -> "ReLUPrior":
         """Return the same prior in another precision or on another device."""
+        check_place(dtype, device)
         return ReLUPrior([W.to(device=device, dtype=dtype) for W in self.weights], self.centre.to(device, dtype))
 
 
 def image_prior(weights: Sequence[Tensor], centre: Tensor) -> ReLUPrior:
     """Return G onto R^4096 for trained W_1, …, W_d, scaled so that codes of norm √n decode to images in [0, 1]."""
-    R = resize(255 * torch.eye(PIXELS, dtype=torch.uint8).reshape(PIXELS, 28, 28)).flatten(1).T
+    R = resize(255 * torch.eye(PIXELS, dtype=torch.uint8, device="cpu").reshape(PIXELS, 28, 28)).flatten(1).T
     first, *inner, last = weights
     return ReLUPrior([gain(weights) * first, *inner, R @ last], centre)
 

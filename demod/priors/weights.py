@@ -12,6 +12,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
+from demod.arguments import told
 from demod.artifacts import load_tensors, read_json, save_tensors, sha256, versions, write_json
 
 WEIGHTS = Path(__file__).parents[1] / "weights"
@@ -37,9 +38,9 @@ def load_card(name: str) -> dict[str, Any]:
         If no generator of this name is shipped.
     """
     path = WEIGHTS / f"{name}.json"
-    if not path.exists():
+    if not isinstance(name, str) or name not in weight_hashes():
         names = ", ".join(weight_hashes()) or "none"
-        raise ValueError(f"name is {name!r}, but the shipped generators are: {names}.")
+        raise ValueError(f"name is {told(name)}, but the shipped generators are: {names}.")
     return read_json(path)
 
 

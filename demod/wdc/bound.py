@@ -117,7 +117,7 @@ def bound_wdc(
     check_matrix("W", W)
     if W.shape[-1] < 2:
         raise ValueError(
-            f"W has {W.shape[-1]} columns, but two or more are required; with one all codes are ±1: use wdc_residual on these."
+            f"W has {W.shape[-1]} columns, but two or more are required; with one, codes are ±1: see wdc_residual."
         )
     check_stream(rng)
     alpha = check_alpha(alpha)
