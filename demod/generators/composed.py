@@ -39,7 +39,7 @@ class Constant:
     @torch.no_grad()
     def vjp(self, z: Tensor) -> tuple[Tensor, Pullback]:
         """Return (x0, pullback), the pullback of everything being zero."""
-        return self(z), lambda u: torch.zeros_like(z)
+        return self(z).detach(), lambda u: torch.zeros_like(z)
 
 
 class Measured:

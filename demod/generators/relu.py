@@ -22,6 +22,7 @@ from demod.arguments import (
     check_alpha,
     check_batch,
     check_finite,
+    check_floats,
     check_not_negative,
     check_place,
     check_stream,
@@ -126,6 +127,11 @@ class ReLUGenerator:
         """The shape N of a batch of networks; () for a single one."""
         return torch.broadcast_shapes(*(W.shape[:-2] for W in self.weights))
 
+    @property
+    def _fixed(self) -> tuple[Tensor, ...]:
+        """The weights as numbers that no gradient is asked of: matmul sums in another order for those that learn."""
+        return tuple(W.detach() for W in self.weights)
+
     def pick(self, numbers: Tensor) -> "ReLUGenerator":
         """Return the networks of these numbers in the flattened batch, shape () or (K,); a single network stays as it is."""
         stacked = [W.expand(*self.batch, *W.shape[-2:]).reshape(-1, *W.shape[-2:]) for W in self.weights]
@@ -153,7 +159,7 @@ class ReLUGenerator:
         """Return (G(z), pullback), pullback: (*B, ℓ) -> (*B, n), u ↦ Λ_zᵀ u."""
         self._check(z)
         masks = []
-        for W in self.weights:
+        for W in self._fixed:
             z = _apply(W, z)
             masks.append(z > 0)
             z = z.relu()
@@ -169,7 +175,7 @@ class ReLUGenerator:
         self._check(z)
         self._check(direction)
         masks = []
-        for W in self.weights:
+        for W in self._fixed:
             z, direction = _apply(W, z), _apply(W, direction)
             masks.append((z > 0) | ((z == 0) & (direction > 0)))
             z, direction = z.relu(), direction * masks[-1]
@@ -184,7 +190,7 @@ class ReLUGenerator:
         self._check(z)
         check_not_negative(tolerance=tolerance)
         at_kink = []
-        for W in self.weights:
+        for W in self._fixed:
             rows, length = W.norm(dim=-1), z.norm(dim=-1, keepdim=True)
             z = _apply(W, z)
             at_kink.append((z.abs() <= tolerance * rows * length) & (rows > 0))
@@ -202,7 +208,7 @@ class ReLUGenerator:
         self._check(direction)
         first, normal = torch.full_like(z[..., 0], torch.inf), torch.zeros_like(z)
         Lambda = torch.eye(z.shape[-1], dtype=z.dtype, device=z.device)
-        for W in self.weights:
+        for W in self._fixed:
             rows = W @ Lambda
             inputs, slopes = _apply(rows, z), _apply(rows, direction)
             steep = slopes.abs() > PARALLEL * rows.norm(dim=-1) * direction.norm(dim=-1, keepdim=True)
@@ -217,7 +223,7 @@ class ReLUGenerator:
     def active_map(self, z: Tensor) -> Tensor:
         """Return Λ_z, shape (*B, ℓ, n): the matrix of the linear piece that contains z."""
         self._check(z)
-        first, *others = self.weights
+        first, *others = self._fixed
         z = _apply(first, z)
         Lambda = first * (z > 0)[..., None]
         for W in others:
@@ -228,13 +234,15 @@ class ReLUGenerator:
     @torch.no_grad()
     def _pull(self, masks: list[Tensor], u: Tensor) -> Tensor:
         """Return the product of the masked transposes with u, (*B, ℓ) -> (*B, n)."""
-        for W, mask in zip(reversed(self.weights), reversed(masks), strict=True):
+        for W, mask in zip(reversed(self._fixed), reversed(masks), strict=True):
             u = _apply(W.mT, u * mask)
         return u
 
     def _check(self, z: Tensor) -> None:
         if not isinstance(z, Tensor):
             raise TypeError(f"z is a {type(z).__name__}, but a torch.Tensor of codes is required; use torch.as_tensor.")
+        if z.is_nested or z.layout != torch.strided:
+            check_floats(z=z)
         if z.shape[-1:] != self.widths[:1]:
             raise ValueError(
                 f"z has shape {tuple(z.shape)} but this network takes codes of {self.widths[0]} entries, (*B, n)."

@@ -49,7 +49,7 @@ class ImageGenerator:
 
     @torch.inference_mode(False)  # what is made here is to serve outside of it, too
     def __init__(self, network: nn.Sequential) -> None:
-        _check_layers(network)
+        _check_layers(network, nn.BatchNorm2d)
         self.network = _fold_batch_norm(network)
         convolutions = cast(list[nn.ConvTranspose2d], list(self.network)[::2])
         self.first, self.inner, self.last = convolutions[0], convolutions[1:-1], convolutions[-1]
@@ -103,14 +103,14 @@ class ImageGenerator:
             return ImageGenerator(deepcopy(self.network).to(device, dtype))
 
 
-def _check_layers(network: nn.Sequential) -> None:
-    """Raise unless the layers are those of `demod.dcgan.generator_network`, with or without batch normalisation."""
+def _check_layers(network: nn.Sequential, *normalisations: type[nn.Module]) -> None:
+    """Raise unless the layers are those of `demod.dcgan.generator_network`, with or without these normalisations."""
     if not isinstance(network, nn.Sequential):
         raise TypeError(f"network is {told(network)}, but an nn.Sequential is required; see demod.generators.as_generator.")
     kinds = [type(layer) for layer in network]
-    bare = [kind for kind in kinds if kind is not nn.BatchNorm2d]
+    bare = [kind for kind in kinds if kind not in normalisations]
     required = [nn.ConvTranspose2d, nn.ReLU] * (len(bare) // 2 - 1) + [nn.ConvTranspose2d, nn.Tanh]
-    normalised = {before for before, kind in pairwise([None, *kinds]) if kind is nn.BatchNorm2d}
+    normalised = {before for before, kind in pairwise([None, *kinds]) if kind in normalisations}
     if bare != required or normalised - {nn.ConvTranspose2d}:
         raise ValueError(
             f"network has the layers {', '.join(kind.__name__ for kind in kinds)[:80]}, but transposed convolutions with "
@@ -217,7 +217,7 @@ class InstanceGenerator:
 
     @torch.inference_mode(False)  # what is made here is to serve outside of it, too
     def __init__(self, network: nn.Sequential) -> None:
-        _check_layers(network)
+        _check_layers(network, nn.BatchNorm2d, nn.InstanceNorm2d)
         self.network = _instance_normalised(network)
         first = cast(nn.ConvTranspose2d, network[0])
         self.widths: tuple[int, ...] = (first.in_channels, SIDE * SIDE)

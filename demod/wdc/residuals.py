@@ -35,6 +35,7 @@ class WDCBound:
     y: Tensor
 
 
+@torch.no_grad()
 def wdc_residual(W: Tensor, x: Tensor, y: Tensor, alpha: float = 1.0) -> Tensor:
     """Return the spectral norm of (5), shape (*B,): dimensionless, what the WDC bounds by ε for all x and y.
 
@@ -57,6 +58,7 @@ def wdc_residual(W: Tensor, x: Tensor, y: Tensor, alpha: float = 1.0) -> Tensor:
     return spectral_norm(wdc_matrix(W, x, y, check_alpha(alpha)))
 
 
+@torch.no_grad()
 def joint_wdc_residual(
     B: Tensor, C: Tensor, h: Tensor, x: Tensor, m: Tensor, y: Tensor, alpha: float = 1.0
 ) -> tuple[Tensor, Tensor]:
@@ -116,7 +118,7 @@ def expected_energy(m: Tensor, y: Tensor) -> Tensor:
 
 def weighted_gram(W: Tensor, weights: Tensor) -> Tensor:
     """Return Σ_i weights_i w_i w_iᵀ, shape (*B, n, n), for weights (*B, ℓ)."""
-    n = W.shape[-1]
+    n, W = W.shape[-1], W.detach()  # matmul sums in another order for numbers that learn
     if weights.numel() < FEW * len(W):
         return (weights[..., None] * W).mT @ W
     rows = max(1, BLOCK // n**2)

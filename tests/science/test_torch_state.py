@@ -1,0 +1,347 @@
+"""Whatever state torch is in, public functions work and give the same numbers, bit for bit.
+
+To cover another function, add a row to CALLS: its name, and a call without arguments that returns numbers. Tensors that a
+caller would hand over come from `given`, so that they are made in the state, and require gradients where the state says so.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import fields, is_dataclass
+from functools import cache
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from demod import expectation, hyperbolas, landscape, wdc
+from demod.dcgan import discriminator_network, generator_network, load_generator, load_notebook_generator
+from demod.generators import (
+    Constant,
+    Magnitude,
+    Measured,
+    ReLUGenerator,
+    Restricted,
+    as_generator,
+    networks,
+    restrict,
+)
+from demod.objective import directional_derivative, gradient, half_squared_norm, objective, one_sided_gradient
+from demod.priors.image import ImageGenerator, InstanceGenerator, closest_in_range, draw_codes, representation_error
+from demod.priors.relu import ReLUPrior, image_prior, load_prior
+from demod.wdc.ensembles import ENSEMBLES, draw_network
+
+SIZES = {"d": 2, "s": 2}
+learning = False  # whether what is given requires gradients
+
+
+def stream(seed: int = 2019) -> torch.Generator:
+    return torch.Generator("cpu").manual_seed(seed)
+
+
+def given(*shape: int, seed: int = 1, dtype: torch.dtype = torch.float64) -> Tensor:
+    """What a caller hands over: normal numbers on the CPU."""
+    numbers = torch.randn(*shape, generator=stream(seed), dtype=torch.float64, device="cpu").to(dtype)
+    return numbers.requires_grad_(learning)
+
+
+# The states
+
+
+@contextmanager
+def default_device(device: str) -> Iterator[None]:
+    torch.set_default_device(device)
+    try:
+        yield
+    finally:
+        torch.set_default_device(None)
+
+
+@contextmanager
+def default_dtype(dtype: torch.dtype) -> Iterator[None]:
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(dtype)
+    try:
+        yield
+    finally:
+        torch.set_default_dtype(before)
+
+
+@contextmanager
+def gradients() -> Iterator[None]:
+    global learning
+    learning = True
+    try:
+        with torch.set_grad_enabled(True):
+            yield
+    finally:
+        learning = False
+
+
+STATES: dict[str, Callable[[], AbstractContextManager]] = {
+    "default device meta": lambda: default_device("meta"),
+    "default dtype float64": lambda: default_dtype(torch.float64),
+    "default dtype float16": lambda: default_dtype(torch.float16),
+    "default dtype bfloat16": lambda: default_dtype(torch.bfloat16),
+    "inference mode": torch.inference_mode,
+    "no gradients": torch.no_grad,
+    "inputs that require gradients": gradients,
+}
+
+
+# The functions
+
+
+def network(n: int = 4, *, seed: int = 1, ell: int = 60) -> ReLUGenerator:
+    """A network of the caller's own weights."""
+    return ReLUGenerator([given(10, n, seed=seed), given(ell, 10, seed=seed + 100)], alpha=1.0)
+
+
+def drawn(n: int = 4, *, seed: int = 1) -> ReLUGenerator:
+    return ReLUGenerator.gaussian((n, 10, 60), stream(seed))
+
+
+def module() -> nn.Module:
+    """A module of the caller's own: trainable, with batch normalisation, its output an image."""
+    with torch.inference_mode(False):
+        layers = [nn.Linear(4, 8), nn.BatchNorm1d(8), nn.Tanh(), nn.Linear(8, 60), nn.Unflatten(1, (3, 4, 5))]
+        result = nn.Sequential(*layers).to_empty(device="cpu").double()
+        for k, value in enumerate([*result.parameters(), *result.buffers()]):
+            value.data.copy_(torch.rand(value.shape, generator=stream(k), dtype=torch.float64, device="cpu"))
+    return result
+
+
+def trained(*, kind: type = ImageGenerator) -> ImageGenerator | InstanceGenerator:
+    """A small network of the caller's own, its weights not what a seed of torch's own stream makes them."""
+    made = generator_network(5, 4)
+    for k, value in enumerate(made.parameters()):
+        value.data.copy_(torch.randn(value.shape, generator=stream(k), dtype=torch.float32, device="cpu") / 4)
+    return kind(made)
+
+
+def both_ways(G: Any, dtype: torch.dtype = torch.float64) -> tuple[Tensor, ...]:
+    """Values and pullbacks, for some codes and for an empty batch of them."""
+    z, u = given(3, G.widths[0], seed=5, dtype=dtype), given(3, G.widths[-1], seed=6, dtype=dtype)
+    value, pull = G.vjp(z)
+    if networks(G):
+        return G(z), value, pull(u)
+    nothing, pull_nothing = G.vjp(z[:0])
+    return G(z), value, pull(u), nothing, pull_nothing(u[:0])
+
+
+def codes() -> dict[str, Tensor]:
+    return {name: given(3, n, seed=k) for k, (name, n) in enumerate({"h": 4, "m": 3, "h0": 4, "m0": 3}.items())}
+
+
+def problem() -> tuple[ReLUGenerator, ReLUGenerator, Tensor, Tensor, Tensor]:
+    G1, G2 = network(4, seed=1), network(3, seed=2)
+    return G1, G2, given(5, 4, seed=3), given(5, 3, seed=4), given(5, 60, seed=5)
+
+
+def scalar_problem() -> tuple[ReLUGenerator, ReLUGenerator, Tensor]:
+    return network(1, seed=1), network(1, seed=2), given(60, seed=5)
+
+
+def piece() -> tuple[ReLUGenerator, ReLUGenerator, Tensor, Tensor, Tensor]:
+    """Networks as the surveys ask for them, and three points of equal norms."""
+    G1, G2, h, m = drawn(4, seed=1), drawn(3, seed=2), given(3, 4, seed=3), given(3, 3, seed=4)
+    h, m = h / h.norm(dim=-1, keepdim=True), m / m.norm(dim=-1, keepdim=True)
+    return G1, G2, h, m, G1(given(4, seed=6)) * G2(given(3, seed=7)) + torch.zeros_like(G1(h))
+
+
+def surveyed(**kind: Any) -> landscape.Endpoints:
+    return landscape.survey_networks((2, 6, 30), stream(), networks=2, starts=4, iterations=20, **kind)
+
+
+def images(count: int = 2) -> Tensor:
+    return given(count, 64, 64, dtype=torch.float32).sigmoid()
+
+
+def seeded(call: Callable[[], nn.Module]) -> list[Tensor]:
+    """The weights that torch's own stream draws, which is put back."""
+    before = torch.get_rng_state()
+    torch.manual_seed(3)
+    state = [*call().state_dict().values()]
+    torch.set_rng_state(before)
+    return state
+
+
+CALLS: dict[str, Callable[[], Any]] = {
+    # generators
+    "ReLUGenerator.gaussian": lambda: ReLUGenerator.gaussian((2, 5, 9), stream(), batch=(3,)).weights,
+    "ReLUGenerator.gaussian, single": lambda: ReLUGenerator.gaussian((2, 5), stream(), dtype=torch.float32).weights,
+    "ReLUGenerator": lambda: both_ways(network()),
+    "ReLUGenerator, a batch": lambda: both_ways(
+        ReLUGenerator([given(3, 8, 4), given(9, 8)]).pick(torch.arange(3, device="cpu"))
+    ),
+    "ReLUGenerator.one_sided_vjp": lambda: network().one_sided_vjp(given(3, 4), given(3, 4, seed=2))[1](given(3, 60)),
+    "ReLUGenerator.kinks": lambda: network().kinks(given(3, 4), tolerance=0.1),
+    "ReLUGenerator.next_kink": lambda: network().next_kink(given(3, 4), given(3, 4, seed=2)),
+    "ReLUGenerator.active_map": lambda: network().active_map(given(3, 4)),
+    "ReLUGenerator.to": lambda: network().to(dtype=torch.float32).weights,
+    "Constant": lambda: both_ways(Constant(given(3, 60))),
+    "Measured": lambda: both_ways(Measured(network(), given(7, 60, seed=9))),
+    "Magnitude": lambda: both_ways(Magnitude(Measured(network(), given(7, 60, seed=9)))),
+    "Restricted": lambda: both_ways(Restricted(Measured(network(), given(7, 60, seed=9)), given(7))),
+    "restrict": lambda: both_ways(restrict(network(), given(60))),
+    "as_generator": lambda: both_ways(as_generator(module(), 4)),
+    "as_generator.to": lambda: both_ways(as_generator(module(), 4).to(dtype=torch.float32), torch.float32),
+    # the objective
+    "objective": lambda: objective(*problem()),
+    "gradient": lambda: gradient(*problem()),
+    "one_sided_gradient": lambda: one_sided_gradient(*problem(), given(5, 7, seed=8)),
+    "directional_derivative": lambda: directional_derivative(*problem(), given(5, 7, seed=8)),
+    "half_squared_norm": lambda: half_squared_norm(given(4, 3)),
+    # expectations
+    "angle": lambda: expectation.angle(given(5, 3), given(3, seed=2)),
+    "expected_gram": lambda: expectation.expected_gram(given(5, 3), given(3, seed=2)),
+    "angle_map": lambda: expectation.angle_map(given(5).sigmoid()),
+    "expected_cosine": lambda: expectation.expected_cosine(given(5).sigmoid(), 3),
+    "contraction": lambda: [expectation.contraction(depth) for depth in range(1, 6)],
+    "expected_pullback": lambda: expectation.expected_pullback(given(5, 3), given(3, seed=2), 2),
+    "expected_gradient": lambda: expectation.expected_gradient(**codes(), **SIZES, ell=60, alpha=0.9),
+    "population_objective": lambda: expectation.population_objective(**codes(), **SIZES, ell=60, alpha=0.9),
+    "population_profile": lambda: expectation.population_profile(
+        given(3).exp(), given(3, seed=2).sigmoid(), given(3, seed=3).sigmoid(), **SIZES
+    ),
+    # the four curves
+    "hyperbola_distance": lambda: hyperbolas.hyperbola_distance(**codes()),
+    "hyperbola_distance, single": lambda: hyperbolas.hyperbola_distance(*(z.float() for z in codes().values())),
+    "in_neighbourhood": lambda: hyperbolas.in_neighbourhood(**codes(), epsilon=0.9),
+    "curves": lambda: hyperbolas.curves(given(5, 4), given(5, 3), **SIZES),
+    "curves_of_theorem_3": lambda: hyperbolas.curves_of_theorem_3(given(5, 4), given(5, 3), **SIZES),
+    "curve_distances": lambda: hyperbolas.curve_distances(**codes(), **SIZES),
+    # the distribution conditions
+    "wdc_residual": lambda: wdc.wdc_residual(given(20, 3), given(5, 3), given(3, seed=2), 0.8),
+    "joint_wdc_residual": lambda: wdc.joint_wdc_residual(
+        given(20, 3), given(20, 2), given(3), given(3, seed=2), given(2), given(2, seed=2)
+    ),
+    "estimate_wdc": lambda: wdc.estimate_wdc(given(20, 3), stream(), starts=4, rounds=2),
+    "estimate_wdc, single": lambda: wdc.estimate_wdc(given(20, 3, dtype=torch.float32), stream(), starts=4, rounds=2),
+    "exact_wdc": lambda: wdc.exact_wdc(given(20, 2), 0.7),
+    "exact_wdc, single": lambda: wdc.exact_wdc(given(20, 2, dtype=torch.float32)),
+    "bound_wdc": lambda: wdc.bound_wdc(given(9, 2), stream(), evaluations=200),
+    "fit_alpha": lambda: wdc.fit_alpha(given(9, 2), stream(), searches=4),
+    "fit_alpha, three columns": lambda: wdc.fit_alpha(given(9, 3), stream(), searches=1),
+    "estimate_joint_wdc": lambda: wdc.estimate_joint_wdc(given(20, 3), given(20, 2), stream(), starts=2, rounds=1),
+    **{f"draw_network, {name}": lambda name=name: draw_network(name, (3, 8, 9), stream()).weights for name in ENSEMBLES},
+    # the landscape
+    "objective_grid": lambda: landscape.objective_grid(*scalar_problem()[:2], given(3), given(4), scalar_problem()[2]),
+    "branches": lambda: landscape.branches(*scalar_problem()),
+    "valley_grid": lambda: landscape.valley_grid(*problem()[:4], given(60)),
+    "expected_branches": lambda: landscape.expected_branches(2, 3),
+    "hessian": lambda: landscape.hessian(*problem()),
+    "linear_rate": lambda: landscape.linear_rate(*piece(), given(3).exp()),
+    "slopes_down": lambda: landscape.slopes_down(*problem(), given(5, 7, seed=8)),
+    "directions_off_K": lambda: landscape.directions_off_K(given(4), given(3), 4, stream()),
+    "directions_off_K, single": lambda: landscape.directions_off_K(given(4).float(), given(3).float(), 4, stream()),
+    "polish": lambda: landscape.polish(*piece(), stream()),
+    "scaled_gradient": lambda: landscape.scaled_gradient(*problem(), given(5, 7, 7)),
+    "survey": lambda: landscape.survey(
+        drawn(4), drawn(3, seed=2), given(4, seed=6), given(3, seed=7), starts=5, iterations=20, rng=stream()
+    ),
+    "survey_networks": surveyed,
+    "over_networks": lambda: landscape.over_networks(landscape.spurious_share, surveyed(), stream(), resamples=5),
+    # priors
+    "generator_network": lambda: seeded(lambda: generator_network(3, 2)),
+    "discriminator_network": lambda: seeded(lambda: discriminator_network(2)),
+    "ImageGenerator": lambda: both_ways(trained(), torch.float32),
+    "ImageGenerator.to": lambda: both_ways(trained().to("cpu", torch.float64)),
+    "InstanceGenerator": lambda: both_ways(trained(kind=InstanceGenerator), torch.float32),
+    "InstanceGenerator.to": lambda: both_ways(trained(kind=InstanceGenerator).to("cpu"), torch.float32),
+    "load_generator": lambda: both_ways(load_generator("distortions"), torch.float32),
+    "load_notebook_generator": lambda: both_ways(load_notebook_generator("distortions"), torch.float32),
+    "ReLUPrior": lambda: both_ways(ReLUPrior([given(60, 4)], given(4)).to(dtype=torch.float32), torch.float32),
+    "image_prior": lambda: both_ways(
+        image_prior([given(8, 4).float(), given(784, 8).float()], given(4).float()), torch.float32
+    ),
+    "load_prior": lambda: both_ways(load_prior("bump"), torch.float32),
+    "draw_codes": lambda: draw_codes(trained(), (2, 3), stream()),
+    "draw_codes, around a centre": lambda: draw_codes(ReLUPrior([given(6, 4).float()], given(4).float()), (2,), stream()),
+    "closest_in_range": lambda: closest_in_range(trained(), images(), starts=2, iterations=3),
+    "closest_in_range, a module": lambda: closest_in_range(
+        as_generator(module(), 4).to(dtype=torch.float32), given(2, 60).float(), iterations=2
+    ),
+    "representation_error": lambda: representation_error(trained(kind=InstanceGenerator), images(), starts=1, iterations=2),
+}
+
+
+def numbers(result: Any) -> Iterator[Tensor]:
+    """All the tensors of a result, in order; numbers count as such."""
+    if isinstance(result, Tensor):
+        yield result.detach()
+    elif is_dataclass(result):
+        yield from numbers([getattr(result, field.name) for field in fields(result)])
+    elif isinstance(result, list | tuple):
+        for part in result:
+            yield from numbers(part)
+    else:
+        yield torch.tensor(float(result), dtype=torch.float64, device="cpu")
+
+
+@cache
+def plainly(name: str) -> list[Tensor]:
+    """What a call gives where nobody has changed torch's state."""
+    return [*numbers(CALLS[name]())]
+
+
+@pytest.mark.parametrize("state", STATES)
+@pytest.mark.parametrize("name", CALLS)
+def test_a_function_gives_the_same_numbers_in_every_state_of_torch(name, state):
+    plain = plainly(name)
+    with STATES[state]():
+        there = [*numbers(CALLS[name]())]
+    assert plain
+    assert len(there) == len(plain)
+    for found, expected in zip(there, plain, strict=True):
+        assert (found.dtype, found.device, found.shape) == (expected.dtype, expected.device, expected.shape)
+        assert torch.equal(found.nan_to_num(), expected.nan_to_num())
+
+
+# What is made in inference mode serves outside of it, and what is trainable stays so
+
+MADE: dict[str, Callable[[], Any]] = {
+    "ReLUGenerator.gaussian": lambda: drawn().to(dtype=torch.float32),
+    "ReLUGenerator": lambda: network().to(dtype=torch.float32),
+    "as_generator": lambda: as_generator(module(), 4).to(dtype=torch.float32),
+    "ImageGenerator": lambda: trained().to("cpu"),
+    "InstanceGenerator": lambda: trained(kind=InstanceGenerator).to("cpu"),
+    "load_generator": lambda: load_generator("distortions"),
+    "load_prior": lambda: load_prior("bump"),
+}
+
+
+@pytest.mark.parametrize("name", MADE)
+def test_a_generator_made_in_inference_mode_is_differentiable_outside_of_it(name):
+    with torch.inference_mode():
+        G = MADE[name]()
+    z, u = given(3, G.widths[0], dtype=torch.float32).requires_grad_(), given(3, G.widths[-1], dtype=torch.float32)
+    (slope,) = torch.autograd.grad(G(z), z, u)
+    torch.testing.assert_close(slope, G.vjp(z)[1](u), rtol=1e-3, atol=1e-5)  # two orders of summation in single precision
+
+
+def test_codes_made_in_inference_mode_serve_networks_that_are_trained():
+    with torch.inference_mode():
+        z = given(3, 4)
+    W = given(9, 4).requires_grad_()
+    ReLUGenerator([W])(z).sum().backward()
+    assert W.grad.any()
+
+
+@pytest.mark.parametrize("name", ["ReLUGenerator", "as_generator", "Measured", "Magnitude", "Restricted", "Constant"])
+def test_values_can_be_differentiated_and_what_is_pulled_back_by_hand_holds_no_graph(name):
+    with gradients():
+        value, *by_hand = CALLS[name]()
+    assert value.requires_grad
+    assert not any(part.requires_grad for part in by_hand)
+
+
+def test_a_generator_leaves_the_callers_module_as_it_is():
+    own = module().train()
+    before = {key: value.clone() for key, value in own.state_dict().items()}
+    G = as_generator(own, 4)
+    G.vjp(given(3, 4))[1](given(3, 60))
+    closest_in_range(G.to(dtype=torch.float32), given(2, 60).float(), iterations=2)
+    assert own.training
+    assert all(parameter.requires_grad and parameter.grad is None for parameter in own.parameters())
+    assert all(torch.equal(value, before[key]) for key, value in own.state_dict().items())
