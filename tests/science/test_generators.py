@@ -42,18 +42,6 @@ def test_the_pullback_is_the_transposed_active_map(G, rng):
     torch.testing.assert_close(pullback(u), (G.active_map(z).mT @ u[..., None]).squeeze(-1))
 
 
-def test_the_pullback_is_that_of_automatic_differentiation(G, rng):
-    z, u = codes(G, rng, 7).requires_grad_(), torch.randn(7, 40, generator=rng, dtype=torch.float64)
-    (expected,) = torch.autograd.grad(G(z), z, u)
-    torch.testing.assert_close(G.vjp(z.detach())[1](u), expected, rtol=1e-12, atol=1e-14)
-
-
-def test_a_pullback_is_linear_and_can_be_called_again(G, rng):
-    _, pullback = G.vjp(codes(G, rng))
-    u, v = torch.randn(2, 40, generator=rng, dtype=torch.float64)
-    torch.testing.assert_close(pullback(2 * u - v), 2 * pullback(u) - pullback(v))
-
-
 def test_the_active_map_reproduces_the_value(G, rng):
     z = codes(G, rng, 2, 3)
     torch.testing.assert_close((G.active_map(z) @ z[..., None]).squeeze(-1), G(z))
