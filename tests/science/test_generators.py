@@ -1,3 +1,4 @@
+import doctest
 from math import log
 
 import numpy as np
@@ -5,8 +6,17 @@ import pytest
 import torch
 from scipy.integrate import quad
 from scipy.stats import chi2
+from torch import nn
 
-from demod.generators import ReLUGenerator, expansion_constants, measurement_constant, truncation_constant
+from demod.descent import descend
+from demod.generators import (
+    ReLUGenerator,
+    as_generator,
+    expansion_constants,
+    measurement_constant,
+    truncation_constant,
+)
+from demod.generators import module as demod_module
 
 WIDTHS = [(3, 40), (3, 8, 40), (3, 8, 20, 40), (3, 8, 20, 30, 40), (3, 8, 20, 30, 35, 40)]
 
@@ -187,6 +197,73 @@ def test_a3_weighs_both_last_layers():
     need = (200 * log(200)) ** 2 + (30 * log(30)) ** 2
     assert measurement_constant((5, 200, 10**7), (4, 10, 30, 10**7)) == pytest.approx(10**7 / need)
     assert measurement_constant((1, 50), (1, 50)) == float("inf")
+
+
+# Networks of one's own
+
+
+def decoder(*layers, seed=1):
+    """A network as people have it: single precision, weights that learn, in training mode."""
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        return nn.Sequential(*(layer() for layer in layers))
+
+
+OWN = {  # the step size, the shape of an image, and the layers
+    "images of 64 × 64 by convolutions": (
+        100.0,
+        (64, 64),
+        lambda: nn.Unflatten(1, (6, 1, 1)),
+        lambda: nn.ConvTranspose2d(6, 8, 8, 8),
+        lambda: nn.BatchNorm2d(8),
+        lambda: nn.ReLU(),
+        lambda: nn.ConvTranspose2d(8, 1, 8, 8),
+        lambda: nn.Sigmoid(),
+        lambda: nn.Flatten(1, 2),
+    ),
+    "a fully connected decoder": (1.0, (200,), lambda: nn.Linear(6, 40), nn.ReLU, lambda: nn.Linear(40, 200)),
+    "another size": (0.1, (1, 20, 12), lambda: nn.Linear(6, 240), nn.Tanh, lambda: nn.Unflatten(1, (1, 20, 12))),
+    "three channels": (0.1, (3, 16, 16), lambda: nn.Linear(6, 768), nn.Softplus, lambda: nn.Unflatten(1, (3, 16, 16))),
+}
+
+
+@pytest.mark.parametrize("name", OWN)
+def test_a_network_of_ones_own_is_a_prior_in_five_lines(name, rng):
+    step_size, shape, *layers = OWN[name]
+    G1, G2 = (as_generator(decoder(*layers, seed=seed), 6) for seed in (1, 2))
+    h0, m0, off = torch.randn(3, 5, 6, generator=rng)
+    y = G1(h0) * G2(m0)
+    run = descend(G1, G2, y, h=h0 + off / 10, m=m0 - off / 10, step_size=step_size, iterations=50)
+    assert (run.objective[-1] < 0.05 * run.objective[0]).all()
+    assert run.signal.unflatten(-1, G1.shape).shape == (5, *shape)
+
+
+def test_a_module_is_evaluated_as_it_is_after_training(rng):
+    own = decoder(
+        lambda: nn.Linear(6, 8), lambda: nn.BatchNorm1d(8), lambda: nn.Dropout(0.5), lambda: nn.Linear(8, 9)
+    ).double()
+    own(codes(as_generator(own, 6), rng, 50))  # in training mode: moves the statistics
+    G, z = as_generator(own, 6), codes(as_generator(own, 6), rng, 4)
+    assert own.training
+    torch.testing.assert_close(G(z), own.eval()(z))
+    torch.testing.assert_close(G(z[2]), own(z[2:3])[0])
+    with torch.no_grad():
+        own[0].weight.zero_()
+    assert not torch.equal(G(z), own(z))  # a copy
+
+
+def test_a_modules_output_is_flattened_and_its_shape_kept():
+    G = as_generator(nn.Unflatten(1, (2, 3)), 6)
+    assert (G.widths, tuple(G.shape), G.homogeneous) == ((6, 6), (2, 3), False)
+    assert as_generator(nn.ReLU(), 6, homogeneous=True).homogeneous
+    z = torch.arange(12.0).reshape(2, 6)
+    assert torch.equal(G(z), z)
+
+
+def test_the_example_of_a_network_of_ones_own_runs():
+    found = doctest.testmod(demod_module, extraglobs={"torch": torch, "nn": nn})
+    assert found.attempted >= 4
+    assert not found.failed
 
 
 # Refusals

@@ -6,20 +6,68 @@ import re
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
 from demod.artifacts import save_arrays
 from demod.baselines import csgm, inversion, lifted, phase_retrieval
 from demod.data import distortion, invert, load_mnist, random_distortions, read_idx, resize
-from demod.dcgan import load_generator
+from demod.dcgan import generator_network, load_generator
 from demod.demodulation import drawn_problems, mnist_problems, recover, score
 from demod.descent import descend
-from demod.expectation import angle, contraction, expected_gradient, expected_gram, population_objective
-from demod.generators import ReLUGenerator, measurement_constant, truncation_constant
-from demod.hyperbolas import hyperbola_distance, in_neighbourhood
-from demod.objective import gradient, objective, one_sided_gradient
+from demod.expectation import (
+    angle,
+    angle_map,
+    contraction,
+    expected_cosine,
+    expected_gradient,
+    expected_gram,
+    population_objective,
+    population_profile,
+)
+from demod.generators import (
+    Constant,
+    Magnitude,
+    Measured,
+    ReLUGenerator,
+    as_generator,
+    expansion_constants,
+    measurement_constant,
+    restrict,
+    truncation_constant,
+)
+from demod.hyperbolas import curve_distances, curves, hyperbola_distance, in_neighbourhood
+from demod.landscape import (
+    Endpoints,
+    branches,
+    directions_off_K,
+    expected_branches,
+    hessian,
+    linear_rate,
+    objective_grid,
+    over_networks,
+    polish,
+    radius,
+    spurious_share,
+    survey,
+    survey_networks,
+    valley_grid,
+)
+from demod.objective import gradient, half_squared_norm, objective, one_sided_gradient
+from demod.priors.image import ImageGenerator, InstanceGenerator, closest_in_range, draw_codes, representation_error
+from demod.priors.relu import ReLUPrior, load_prior
 from demod.studies.random_problems import recover_cell
 from demod.studies.statistics import exponent, half_point
-from demod.wdc import estimate_wdc, exact_wdc, joint_wdc_residual, wdc_residual
+from demod.wdc import (
+    bound_wdc,
+    estimate_joint_wdc,
+    estimate_wdc,
+    exact_wdc,
+    fit_alpha,
+    joint_wdc_residual,
+    wdc_residual,
+)
+from demod.wdc.ensembles import draw_network
+from demod.wdc.theorem import guaranteed_probability, required_epsilon
 from demod_book.chapter import begin
 from demod_book.claims.judge import judge
 from demod_book.claims.ledger import LEDGER
@@ -34,12 +82,16 @@ def ones(*shape: int, **kind) -> torch.Tensor:
 
 
 GAUSSIAN = ReLUGenerator.gaussian
+LINEAR = nn.Linear(2, 12)
 G1, G2, LONGER = (GAUSSIAN(widths, stream()) for widths in ((2, 6, 12), (3, 6, 12), (3, 6, 13)))
 SINGLE = G1.to(dtype=torch.float32)
 H, M = ones(2), ones(3)
 Y = G1(H) * G2(M) + 0.1
 W = torch.randn(20, 3, generator=stream(), dtype=torch.float64)
 IMAGE = torch.full((64, 64), 0.5)
+SCALAR = tuple(GAUSSIAN((1, 6, 12), stream()) for _ in range(2))
+TOY, NOTEBOOK = ImageGenerator(generator_network(5, 2)), InstanceGenerator(generator_network(5, 2))
+ENDS = Endpoints(ones(2, 2), ones(2, 2), *(0 * ones(2) for _ in range(3)), ones(2, 4), ones(2))
 DEPTHS = {"d": 2, "s": 2}
 
 
@@ -159,6 +211,192 @@ WRONG = {
     "a search from nowhere": (lambda: estimate_wdc(W, stream(), starts=0), r"starts is 0, .*at least 1"),
     "three columns for an exact constant": (lambda: exact_wdc(W), r"W has 3 columns, .*use estimate_wdc"),
     "two last layers onto two spaces": (lambda: joint_wdc_residual(W, W[1:], M, M, M, M), r"B has 20 rows and C 19"),
+    # generators: types, and what is no generator
+    "True for a width": (lambda: GAUSSIAN((True, 3), stream()), r"widths is \(True, 3\), .*positive integers"),
+    "True for a batch": (lambda: GAUSSIAN((2, 3), stream(), batch=(True,)), r"batch is \(True,\), .*write \(5,\)"),
+    "NumPy's stream": (lambda: GAUSSIAN((2, 3), np.random.default_rng(1)), r"rng is a Generator, .*torch\.Generator\(\)"),
+    "the class of streams": (lambda: GAUSSIAN((2, 3), torch.Generator), r"rng is the class Generator, .*manual_seed"),
+    "a word for a type": (lambda: GAUSSIAN((2, 3), stream(), dtype="float32"), r"dtype is float32, .*use torch\.float64"),
+    "a device that is not there": (lambda: GAUSSIAN((2, 3), stream(), device="tpu"), r"device is 'tpu', .*use \"cpu\""),
+    "weights on meta": (lambda: ReLUGenerator([ones(3, 2, device="meta")]), r"weights\[0\] is on meta, .*\"cpu\""),
+    "a matrix for the list of weights": (lambda: ReLUGenerator(ones(3, 2)), r"weights is a Tensor, .*write \[W\]"),
+    "sparse weights": (lambda: ReLUGenerator([ones(3, 2).to_sparse()]), r"weights\[0\] is torch\.sparse_coo, .*to_dense"),
+    "a layer without rows": (lambda: ReLUGenerator([ones(0, 2)]), r"weights\[0\] has shape \(0, 2\), .*reshape"),
+    "a word for α": (lambda: ReLUGenerator([ones(3, 2)], alpha="1"), r"alpha is '1', .*use float"),
+    "True for α": (lambda: ReLUGenerator([ones(3, 2)], alpha=True), r"alpha is True, .*use float"),
+    "sparse codes": (lambda: G1(H.to_sparse()), r"z is torch\.sparse_coo, .*to_dense"),
+    "a negative tolerance of kinks": (lambda: G1.kinks(H, tolerance=-1.0), r"tolerance is -1\.0, .*at least 0"),
+    "an array for a known factor": (lambda: Constant(np.ones(3)), r"value is a ndarray, .*use torch\.as_tensor"),
+    "a known factor without entries": (lambda: Constant(torch.tensor(1.0)), r"value has shape \(\), .*reshape\(1\)"),
+    "a module to be measured": (lambda: Measured(LINEAR, ones(3, 12)), r"G is a Linear, .*as_generator\(module, latent\)"),
+    "a matrix that does not fit": (lambda: Measured(G1, ones(3, 5)), r"A has shape \(3, 5\), .*produces 12 entries; give"),
+    "measurements in another precision": (lambda: Measured(G1, ones(3, 12).float())(H), r"G\(z\), A are .*with \.to"),
+    "no generator to take the magnitude of": (lambda: Magnitude(None), r"G is None, .*see demod\.generators\.Generator"),
+    "a mask of another length": (lambda: restrict(G1, ones(5)), r"observed has shape \(5,\), .*use \.flatten"),
+    "a mask of Booleans": (lambda: restrict(G1, ones(12).bool()), r"observed is torch\.bool, .*use \.double"),
+    # networks of one's own
+    "no module": (lambda: as_generator(G1, 2), r"module is a ReLUGenerator, .*see demod\.generators\.Generator"),
+    "the class of a module": (lambda: as_generator(nn.Linear, 2), r"module is the class Linear, .*torch\.nn\.Module"),
+    "another latent dimension": (lambda: as_generator(LINEAR, 5), r"module does not take codes \(2, 5\): .*Unflatten"),
+    "half a latent dimension": (lambda: as_generator(LINEAR, 2.5), r"latent is 2\.5, .*round it"),
+    "a module that returns two": (
+        lambda: as_generator(nn.LSTM(2, 3), 2),
+        r"module returns \(tensor.*wrap its forward",
+    ),
+    "a module without a batch": (lambda: as_generator(nn.Flatten(0), 2), r"module makes \(4,\) .*keep the batch dimension"),
+    "a module of two precisions": (
+        lambda: as_generator(nn.Sequential(nn.Linear(2, 3), nn.Linear(3, 4).double()), 2),
+        r"module has weights torch\.float32 on cpu and torch\.float64 on cpu; .*with \.to",
+    ),
+    "a module on meta": (lambda: as_generator(nn.Linear(2, 3, device="meta"), 2), r"module is on meta, .*\"cpu\""),
+    "codes in another precision than a module": (
+        lambda: as_generator(LINEAR, 2)(H),
+        r"z is torch\.float64 on cpu, .*are torch\.float32 on cpu; use \.to",
+    ),
+    "codes of another length for a module": (
+        lambda: as_generator(LINEAR, 2)(M.float()),
+        r"z has shape \(3,\), .*\(\*B, 2\)",
+    ),
+    "a guess for homogeneous": (lambda: as_generator(LINEAR, 2, homogeneous=1), r"homogeneous is 1, .*give False"),
+    # what is no generator
+    "a module for a generator": (
+        lambda: objective(LINEAR, G2, H, M, Y),
+        r"G1 is a Linear, .*as_generator\(module, latent\)",
+    ),
+    "a word for a generator": (lambda: gradient(G1, "digits", H, M, Y), r"G2 is 'digits', .*load_generator\(name\)"),
+    "a class for a generator": (lambda: objective(ReLUGenerator, G2, H, M, Y), r"G1 is the class ReLUGenerator, .*instance"),
+    "a function for a generator": (lambda: gradient(lambda z: z, G2, H, M, Y), r"G1 is a function, .*see demod\.generators"),
+    "no generator": (lambda: branches(G1, None, Y), r"G2 is None, .*see demod\.generators\.Generator"),
+    "a module whose pieces are asked for": (
+        lambda: one_sided_gradient(LINEAR, G2, H, M, Y, ones(5)),
+        r"G1 is a Linear, .*give the weights",
+    ),
+    "a Hessian of unknown pieces": (lambda: hessian(Magnitude(G1), G2, H, M, Y), r"G1 is a Magnitude, .*ReLUGenerator"),
+    # the objective: types and devices
+    "an observation on meta": (lambda: objective(G1, G2, H, M, ones(12, device="meta")), r"y is on meta, .*\"cpu\""),
+    "a sparse observation": (lambda: gradient(G1, G2, H, M, Y.to_sparse()), r"y is torch\.sparse_coo, .*to_dense"),
+    "integers for an observation": (lambda: objective(G1, G2, H, M, Y.long()), r"y is torch\.int64, .*use \.double"),
+    "a list for a direction": (lambda: one_sided_gradient(G1, G2, H, M, Y, [1.0]), r"direction is a list, .*as_tensor"),
+    "an array for a residual": (lambda: half_squared_norm(np.ones(3)), r"r is a ndarray, .*use torch\.as_tensor"),
+    # theory: types, batches, α
+    "a number for a code": (lambda: angle(M[0], M), r"x has shape \(\), .*reshape\(1\)"),
+    "codes without entries": (lambda: expected_gram(ones(2, 0), ones(2, 0)), r"x has shape \(2, 0\), .*has entries"),
+    "a number for an angle": (lambda: angle_map(1.0), r"theta is a float, .*use torch\.as_tensor"),
+    "True for a depth": (lambda: contraction(True), r"depth is True, .*round it"),
+    "an array of angles": (lambda: expected_cosine(np.ones(3), 2), r"theta is a ndarray, .*use torch\.as_tensor"),
+    "codes of two precisions": (
+        lambda: expected_gradient(H, M.float(), H, M.float(), **DEPTHS, ell=12),
+        r"h, m, h0, m0 are .*with \.to",
+    ),
+    "half a measurement": (lambda: population_objective(H, M, H, M, **DEPTHS, ell=2.5), r"ell is 2\.5, .*round it"),
+    "a word for α in the landscape": (
+        lambda: population_objective(H, M, H, M, **DEPTHS, ell=12, alpha="one"),
+        r"alpha is 'one', .*use float",
+    ),
+    "batches of codes that do not broadcast": (
+        lambda: expected_gradient(H.expand(4, 2), M.expand(3, 3), H, M, **DEPTHS, ell=12),
+        r"h, m, h0, m0 have .*expand one",
+    ),
+    "a number for a profile": (lambda: population_profile(1.0, H, H, d=2, s=2), r"product is a float, .*as_tensor"),
+    "a word for ε": (lambda: in_neighbourhood(H, M, H, M, "0.1"), r"epsilon is '0\.1', .*use float"),
+    "True for ε": (lambda: in_neighbourhood(H, M, H, M, True), r"epsilon is True, .*use float"),
+    "a list for a base point": (lambda: curves([1.0], M, d=2, s=2), r"h0 is a list, .*use torch\.as_tensor"),
+    "curves without depth": (lambda: curves(H, M, d=0, s=2), r"depth is 0, .*at least 1"),
+    "a list of codes far from the curves": (lambda: curve_distances([1.0], M, H, M, d=2, s=2), r"h is a list, .*as_tensor"),
+    # conditions: types and α
+    "the WDC with α of 0": (lambda: wdc_residual(W, M, M, 0.0), r"alpha is 0\.0, .*\(0, 1\]; 1 is"),
+    "the WDC with α of NaN": (lambda: wdc_residual(W, M, M, alpha=math.nan), r"alpha is nan, .*give another"),
+    "the WDC with α of 2": (lambda: wdc_residual(W, M, M, alpha=2), r"alpha is 2, .*\(0, 1\]; 1 is"),
+    "the joint-WDC with α of 0": (lambda: joint_wdc_residual(W, W, M, M, M, M, 0.0), r"alpha is 0\.0, .*\(0, 1\]"),
+    "a search with α above 1": (lambda: estimate_wdc(W, stream(), alpha=1.5), r"alpha is 1\.5, .*\(0, 1\]"),
+    "the exact WDC with α infinite": (lambda: exact_wdc(W[:, :2], math.inf), r"alpha is inf, .*finite number"),
+    "a bracket with α of 0": (lambda: bound_wdc(W, stream(), alpha=0), r"alpha is 0, .*\(0, 1\]"),
+    "a joint search with no α": (lambda: estimate_joint_wdc(W, W, stream(), alpha=None), r"alpha is None, .*use float"),
+    "an array for a matrix": (lambda: wdc_residual(W.numpy(), M, M), r"W is a ndarray, .*use torch\.as_tensor"),
+    "a matrix of half precision": (lambda: exact_wdc(W[:, :2].half()), r"W is torch\.float16 .*float64 or float32: give"),
+    "a list of codes": (lambda: wdc_residual(W, [1.0, 2.0, 3.0], M), r"x is a list, .*use torch\.as_tensor"),
+    "codes that do not broadcast": (lambda: wdc_residual(W, ones(4, 3), ones(5, 3)), r"x, y have .*expand one"),
+    "last layers of two precisions": (lambda: joint_wdc_residual(W, W.float(), M, M, M, M), r"B, C are .*with \.to"),
+    "a seed for a search": (lambda: estimate_wdc(W, 2019), r"rng is 2019, .*manual_seed"),
+    "a search by True": (lambda: estimate_wdc(W, stream(), starts=True), r"starts is True, .*round it"),
+    "a bracket of width 0": (lambda: bound_wdc(W, stream(), gap=0.0), r"gap is 0\.0, .*must be positive"),
+    "a bracket of half an evaluation": (lambda: bound_wdc(W, stream(), evaluations=0.5), r"evaluations is 0\.5, .*round it"),
+    "the best α by a seed": (lambda: fit_alpha(W, 3), r"rng is 3, .*manual_seed"),
+    "the best α to a negative tolerance": (lambda: fit_alpha(W, stream(), tolerance=-1), r"tolerance is -1, .*at least 0"),
+    "a law that is no word": (lambda: draw_network(5, (2, 3), stream()), r"ensemble is 5, .*one of uniform"),
+    "a law without widths": (lambda: draw_network("student", (2,), stream()), r"widths is \(2,\), .*two or more"),
+    "a law by a seed": (lambda: draw_network("student", (2, 3), 7), r"rng is 7, .*manual_seed"),
+    "half a width in A2": (lambda: expansion_constants((2, 3.5, 9)), r"widths is \(2, 3\.5, 9\), .*positive integers"),
+    "no widths in A3": (lambda: measurement_constant((), (2, 9)), r"widths1 is \(\), .*two or more"),
+    "a theorem for half a layer": (lambda: required_epsilon(2.5, 2), r"d is 2\.5, .*round it"),
+    "a theorem without a constant": (lambda: required_epsilon(2, 2, K1=math.nan), r"K1 is nan, .*give another"),
+    "a probability of no network": (lambda: guaranteed_probability((3,), (3, 9)), r"widths1 is \(3,\), .*two or more"),
+    # the landscape
+    "a grid of a list": (lambda: objective_grid(*SCALAR, [1.0], ones(3), Y), r"h is a list, .*use torch\.as_tensor"),
+    "a grid of codes": (lambda: objective_grid(*SCALAR, ones(3, 1), ones(3), Y), r"h has shape \(3, 1\), .*flatten"),
+    "valleys of one code": (lambda: valley_grid(G1, G2, H, M, Y), r"h has shape \(2,\), .*two dimensions"),
+    "branches of another observation": (lambda: branches(*SCALAR, Y[:-1]), r"y has shape \(11,\) .*flatten"),
+    "branches without depth": (lambda: expected_branches(0, 2), r"depth is 0, .*at least 1"),
+    "a rate for a number": (
+        lambda: linear_rate(G1, G2, ones(1, 2), ones(1, 3), Y[None], 0.1),
+        r"step_size is a float, .*use torch\.as_tensor",
+    ),
+    "directions from zero": (lambda: directions_off_K(0 * H, M, 4, stream()), r"h0 has shape \(2,\), .*nonzero code"),
+    "a negative number of directions": (lambda: directions_off_K(H, M, -1, stream()), r"count is -1, .*at least 0"),
+    "directions by a seed": (lambda: directions_off_K(H, M, 4, 7), r"rng is 7, .*manual_seed"),
+    "a survey of words": (
+        lambda: survey("digits", G2, H, M, starts=2, iterations=2, rng=stream()),
+        r"G1 is 'digits', .*load_generator",
+    ),
+    "a survey without starts": (
+        lambda: survey(G1, G2, H, M, starts=0, iterations=2, rng=stream()),
+        r"starts is 0, .*at least 1",
+    ),
+    "a survey of many truths": (
+        lambda: survey(G1, G2, ones(4, 2), M, starts=2, iterations=2, rng=stream()),
+        r"h0 and m0 make \(4, 12\) .*give codes",
+    ),
+    "a survey of half a network": (
+        lambda: survey_networks((2, 6), stream(), networks=0.5, starts=2, iterations=2),
+        r"networks is 0\.5, .*round it",
+    ),
+    "a polish of one point": (lambda: polish(G1, G2, H, M, Y, stream()), r"h, m, y have shapes .*use \.reshape"),
+    "a share of no endpoints": (lambda: spurious_share([1, 2]), r"ends is \[1, 2\], .*survey"),
+    "a statistic by a seed": (lambda: over_networks(spurious_share, ENDS, 3), r"rng is 3, .*manual_seed"),
+    "a share above 1": (lambda: radius(ENDS, share=1.5), r"share is 1\.5, .*0\.95"),
+    "a radius of nothing spurious": (lambda: radius(ENDS), r"ends holds no spurious .*survey more"),
+    # priors
+    "a seed below zero": (lambda: closest_in_range(TOY, IMAGE[None], seed=-1), r"seed is -1, .*at least 0"),
+    "a seed of 20 digits": (lambda: closest_in_range(TOY, IMAGE[None], seed=10**19), r"seed is 10+, .*less than 2\*\*63"),
+    "True for a seed": (lambda: representation_error(TOY, IMAGE[None], seed=True), r"seed is True, .*round it"),
+    "one image": (lambda: closest_in_range(TOY, IMAGE), r"images has shape \(64, 64\), .*image\[None\]"),
+    "images of another size": (lambda: closest_in_range(TOY, IMAGE[None, :32]), r"images has shape \(1, 32, 64\), .*resize"),
+    "images of NaN": (lambda: closest_in_range(TOY, IMAGE[None] * math.nan), r"images has entries .*leave them out"),
+    "an array of images": (lambda: closest_in_range(TOY, np.ones((1, 64, 64))), r"images is a ndarray, .*as_tensor"),
+    "no starts": (lambda: closest_in_range(TOY, IMAGE[None], starts=0), r"starts is 0, .*at least 1"),
+    "a word for a prior": (lambda: closest_in_range("digits", IMAGE[None]), r"G is 'digits', .*load_generator"),
+    "codes of a word": (lambda: draw_codes("digits", (2,), stream()), r"G is 'digits', .*load_generator"),
+    "codes by a seed": (lambda: draw_codes(TOY, (2,), 2019), r"rng is 2019, .*manual_seed"),
+    "codes for a number": (lambda: draw_codes(TOY, 2, stream()), r"batch is 2, .*write \(5,\)"),
+    "a list for an image's code": (lambda: TOY([1.0] * 5), r"z is a list, .*use torch\.as_tensor"),
+    "integers for an image's code": (lambda: TOY(torch.ones(5, dtype=torch.int64)), r"z is torch\.int64, .*use \.double"),
+    "a short code of the notebook": (lambda: NOTEBOOK(ones(3).float()), r"z has 3 entries .*give codes"),
+    "a code in another precision of the notebook": (lambda: NOTEBOOK(ones(5)), r"z is torch\.float64 but .*convert"),
+    "a network of other layers": (lambda: InstanceGenerator(nn.Sequential(nn.Linear(2, 3))), r"network has .*as_generator"),
+    "a module that is no sequence": (lambda: ImageGenerator(LINEAR), r"network is a Linear, .*as_generator"),
+    "a network onto 8 × 8 pixels": (
+        lambda: ImageGenerator(nn.Sequential(*generator_network(5, 2)[:3], nn.ConvTranspose2d(16, 1, 4, 2, 1), nn.Tanh())),
+        r"network makes no images of 64 .*as_generator",
+    ),
+    "a number for the name of a generator": (lambda: load_generator(3), r"name is 3, .*digits, .*distortions"),
+    "integers for a trained network": (
+        lambda: load_generator("digits", dtype=torch.int8),
+        r"dtype is torch\.int8, .*use torch\.float64",
+    ),
+    "a trained network on no device": (lambda: load_generator("digits", device="tpu"), r"device is 'tpu', .*\"cpu\""),
+    "a prior that is not shipped": (lambda: load_prior("faces"), r"name is 'relu-faces', .*relu-digits"),
+    "a centre of another length": (lambda: ReLUPrior([ones(9, 2)], M), r"centre has shape \(3,\), .*flatten it"),
+    "half a channel": (lambda: generator_network(5, 0.5), r"d is 0\.5, .*round it"),
     # images
     "an unknown split": (lambda: load_mnist("validation"), r"split is 'validation', .*\"train\" and \"test\""),
     "HTML for an IDX file": (lambda: read_idx(b"<html>"), r"content starts with b'<html>', .*starts with"),
