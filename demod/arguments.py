@@ -13,7 +13,8 @@ import torch
 from torch import Tensor, nn
 
 SEEDS = 2**63  # seeds lie below: what torch.Generator.manual_seed and numpy.random.SeedSequence both take
-FLOATS = (torch.float64, torch.float32, torch.bfloat16, torch.float16)
+EXACT = (torch.float64, torch.float32)  # what torch.linalg works in
+FLOATS = (*EXACT, torch.bfloat16, torch.float16)
 
 
 def check_floats(**values: Any) -> None:
@@ -37,6 +38,15 @@ def check_finite(**values: Any) -> None:
     for name, value in values.items():
         if not value.isfinite().all():
             raise ValueError(f"{name} has entries that are NaN or infinite; only finite ones are allowed: leave them out.")
+
+
+def check_precision(**values: Any) -> None:
+    """Raise unless every value is a tensor of single or double precision, all entries finite."""
+    check_floats(**values)
+    for name, value in values.items():
+        if value.dtype not in EXACT:
+            raise ValueError(f"{name} is {value.dtype}, but single or double precision is required; use .float().")
+    check_finite(**values)
 
 
 def check_alike(**values: Any) -> None:

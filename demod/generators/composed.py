@@ -112,25 +112,29 @@ class Magnitude:
 
 
 class Restricted:
-    """The generator observed ⊙ G(z): what is seen of G through a mask.
+    """The generator observed ⊙ G(z): what is seen of G through a mask, or through one mask for each problem.
 
     Parameters
     ----------
     G : Generator
         Onto R^ℓ.
     observed : Tensor
-        Zeros and ones, shape (ℓ,), in the type of the values.
+        Zeros and ones, shape (*B, ℓ), in the type of the values.
     """
 
     def __init__(self, G: Generator, observed: Tensor) -> None:
         _check_mask(G, observed)
         self.G, self.observed = G, observed
         self.widths, self.homogeneous = G.widths, G.homogeneous
-        self.batch = networks(G)
+        self.batch = torch.broadcast_shapes(networks(G), observed.shape[:-1])
 
     def pick(self, numbers: Tensor) -> "Restricted":
         """Return the generator of these numbers in the flattened batch, shape () or (K,); a single one stays as it is."""
-        return Restricted(pick(self.G, numbers), self.observed) if self.batch else self
+        if not self.batch:
+            return self
+        observed, N = self.observed.expand(*self.batch, -1).flatten(0, -2)[numbers], networks(self.G)
+        network = torch.arange(N.numel(), device=numbers.device).view(N).expand(self.batch).flatten()
+        return Restricted(pick(self.G, network[numbers]), observed)
 
     def __call__(self, z: Tensor) -> Tensor:
         """Return observed ⊙ G(z): (*B, n) -> (*B, ℓ)."""
@@ -144,17 +148,19 @@ class Restricted:
 
 
 def restrict(G: Generator, observed: Tensor) -> Generator:
-    """Return z ↦ observed ⊙ G(z), observed (ℓ,) of zeros and ones; a ReLU network stays one."""
-    if isinstance(G, ReLUGenerator):
-        _check_mask(G, observed)
-        return ReLUGenerator([*G.weights[:-1], observed[:, None] * G.weights[-1]])
-    return Restricted(G, observed)
+    """Return z ↦ observed ⊙ G(z), observed (*B, ℓ) of zeros and ones; a ReLU network stays one, or becomes a batch."""
+    _check_mask(G, observed)
+    if not isinstance(G, ReLUGenerator):
+        return Restricted(G, observed)
+    batch = observed.shape[:-1]
+    inner = [W.expand(*torch.broadcast_shapes(batch, W.shape[:-2]), -1, -1) if batch else W for W in G.weights[:-1]]
+    return ReLUGenerator([*inner, observed[..., None] * G.weights[-1]])
 
 
 def _check_mask(G: Generator, observed: Tensor) -> None:
     check_generator(G=G)
     check_finite(observed=observed)
-    if observed.shape != (G.widths[-1],):
+    if observed.shape[-1:] != G.widths[-1:]:
         raise ValueError(
-            f"observed has shape {tuple(observed.shape)}, but G produces {G.widths[-1]} entries; use .flatten()."
+            f"observed has shape {tuple(observed.shape)}, but G produces {G.widths[-1]} entries; use .flatten(-2)."
         )

@@ -14,11 +14,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from demod.arguments import check_alike, check_alpha, check_floats
+from demod.arguments import EXACT, check_alike, check_alpha, check_floats
 from demod.expectation import angle, expected_cosine, expected_gram
 
 BLOCK = 2**21  # entries of the largest temporary array
-EXACT = (torch.float64, torch.float32)  # what torch.linalg works in
 FEW = 16  # with fewer Gram matrices than this the products w_i w_iᵀ are not worth forming
 
 

@@ -71,6 +71,11 @@ GENERATORS: dict[str, Callable[[], Generator]] = {
     "Magnitude, a batch": lambda: Magnitude(Measured(drawn(batch=(3,)), normal(7, 30))),
     "Restricted": lambda: Restricted(Measured(drawn(), normal(7, 30)), normal(7).sign().clamp(min=0)),
     "Restricted, a batch": lambda: restrict(Measured(drawn(batch=(3,)), normal(7, 30)), normal(7).sign().clamp(min=0)),
+    "Restricted, a mask for each": lambda: Restricted(Measured(drawn(), normal(7, 30)), normal(2, 3, 7).sign().clamp(min=0)),
+    "Restricted, a mask and a network for each": lambda: Restricted(
+        Measured(drawn(batch=(3,)), normal(7, 30)), normal(2, 3, 7).sign().clamp(min=0)
+    ),
+    "restrict, of ReLU, a mask for each": lambda: restrict(drawn(), normal(3, 30).sign().clamp(min=0)),
     "restrict, of ReLU": lambda: restrict(drawn(batch=(3,)), normal(30).sign().clamp(min=0)),
     "as_generator": lambda: as_generator(decoder(), 6),
     "as_generator, without weights": lambda: as_generator(nn.Sequential(nn.Unflatten(1, (2, 3)), nn.Softplus()), 6),

@@ -232,7 +232,7 @@ WRONG = {
     "a matrix that does not fit": (lambda: Measured(G1, ones(3, 5)), r"A has shape \(3, 5\), .*produces 12 entries; give"),
     "measurements in another precision": (lambda: Measured(G1, ones(3, 12).float())(H), r"G\(z\), A are .*with \.to"),
     "no generator to take the magnitude of": (lambda: Magnitude(None), r"G is None, .*see demod\.generators\.Generator"),
-    "a mask of another length": (lambda: restrict(G1, ones(5)), r"observed has shape \(5,\), .*use \.flatten"),
+    "a mask of another length": (lambda: restrict(G1, ones(5)), r"observed has shape \(5,\), .*flatten it"),
     "a mask of Booleans": (lambda: restrict(G1, ones(12).bool()), r"observed is torch\.bool, .*use \.double"),
     # networks of one's own
     "no module": (lambda: as_generator(G1, 2), r"module is a ReLUGenerator, .*see demod\.generators\.Generator"),
