@@ -17,7 +17,7 @@ from demod.expectation import angle, contraction, expected_gradient, expected_gr
 from demod.generators import ReLUGenerator, measurement_constant, truncation_constant
 from demod.hyperbolas import hyperbola_distance, in_neighbourhood
 from demod.objective import gradient, objective, one_sided_gradient
-from demod.studies.random_problems import recover_cell
+from demod.studies.random_problems import recover_problems
 from demod.studies.statistics import exponent, half_point
 from demod.wdc import estimate_wdc, exact_wdc, joint_wdc_residual, wdc_residual
 from demod_book.chapter import begin
@@ -176,10 +176,10 @@ WRONG = {
     "digits before the first": (lambda: mnist_problems(-1, 2), r"first is -1, .*at least 0"),
     # studies
     "a cell without trials": (
-        lambda: recover_cell({"n": 1, "p": 1, "ell": 9, "trials": 0}, stream()),
+        lambda: recover_problems({"n": 1, "p": 1, "ell": 9, "trials": 0}, stream()),
         r"trials is 0, .*at least 1",
     ),
-    "a cell without sizes": (lambda: recover_cell({"n": 1}, stream()), r"cell has no p, ell, trials, .*add"),
+    "a task without sizes": (lambda: recover_problems({"n": 1}, stream()), r"task has no p, ell, trials, .*add"),
     "more successes than trials": (lambda: half_point([1, 2], [0, 30], 10), r"successes is \[0, 30\], .*count again"),
     "no successes": (lambda: half_point([1, 2], [0, 0], 10), r"\[0, 0\] of 10 .*must give"),
     "a slope through errors of zero": (lambda: exponent([1, 2], [1, 2], [0, 0]), r"sizes, values and errors .*all positive"),
