@@ -112,7 +112,8 @@ def by_itself(method: Callable[P, T]) -> Callable[P, T]:
     @functools.wraps(method)
     def own(*args: P.args, **kwargs: P.kwargs) -> T:
         dtype = torch.get_default_dtype()
-        if (dtype, torch.get_default_device().type) == (torch.float32, "cpu") and torch.is_grad_enabled():
+        usual = (dtype, torch.get_default_device().type) == (torch.float32, "cpu")
+        if usual and torch.is_grad_enabled() and not torch.is_inference_mode_enabled():
             return method(*args, **kwargs)
         torch.set_default_dtype(torch.float32)
         try:
