@@ -13,7 +13,6 @@ import time
 from collections.abc import Mapping
 from copy import deepcopy
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -204,14 +203,7 @@ class Training:
         settings = {key: value for key, value in asdict(self.settings).items() if key != "steps"}
         return {"settings": settings, "data_sha256": self.data_sha256}
 
-    def save(self, path: Path) -> None:
-        """Write the whole state to `path` (.safetensors), atomically."""
-        save_run(path, self)
-
-    @by_itself
-    def restore(self, path: Path) -> None:
-        """Continue from what `save` wrote, see `restore_run`."""
-        restore_run(path, self)
+    save, restore = save_run, by_itself(restore_run)
 
     @by_itself
     @torch.no_grad()

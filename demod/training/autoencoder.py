@@ -23,7 +23,6 @@ import time
 from collections.abc import Mapping
 from copy import deepcopy
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
@@ -198,14 +197,7 @@ class Autoencoding:
         settings = asdict(self.settings) | {"widths": list(self.settings.widths)}  # as JSON has them
         return {"settings": settings, "data_sha256": self.data_sha256}
 
-    def save(self, path: Path) -> None:
-        """Write the whole state to `path` (.safetensors), atomically."""
-        save_run(path, self)
-
-    @by_itself
-    def restore(self, path: Path) -> None:
-        """Continue from what `save` wrote, see `restore_run`."""
-        restore_run(path, self)
+    save, restore = save_run, by_itself(restore_run)
 
     @property
     def architecture(self) -> str:

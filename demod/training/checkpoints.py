@@ -37,7 +37,7 @@ class Resumable(Protocol):
         """Return what the run is known by, as JSON has it: settings and a hash of the images."""
 
 
-def save_run(path: Path, run: Resumable) -> None:
+def save_run(run: Resumable, path: Path) -> None:
     """Write the whole state of a run to `path` (.safetensors), atomically."""
     parts = run.parts()
     tensors = {
@@ -50,7 +50,7 @@ def save_run(path: Path, run: Resumable) -> None:
     save_tensors(path, tensors | {"rng": parts.rng.get_state()}, header)
 
 
-def restore_run(path: Path, run: Resumable) -> None:
+def restore_run(run: Resumable, path: Path) -> None:
     """Bring a run to the state that `save_run` wrote.
 
     Raises

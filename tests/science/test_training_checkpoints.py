@@ -35,8 +35,8 @@ class Toy:
 
 def test_what_is_restored_is_what_was_saved_to_the_bit(tmp_path):
     run, other = Toy(1, IDENTITY, step=7, seconds=2.5), Toy(2, IDENTITY)
-    save_run(tmp_path / "run.safetensors", run)
-    restore_run(tmp_path / "run.safetensors", other)
+    save_run(run, tmp_path / "run.safetensors")
+    restore_run(other, tmp_path / "run.safetensors")
     assert (other.step, other.seconds) == (7, 2.5)
     for mine, theirs in zip(run.network.parameters(), other.network.parameters(), strict=True):
         assert torch.equal(mine, theirs)
@@ -47,15 +47,15 @@ def test_what_is_restored_is_what_was_saved_to_the_bit(tmp_path):
 
 @pytest.mark.parametrize("key", IDENTITY)
 def test_a_run_that_is_another_is_refused_and_nothing_is_touched(tmp_path, key):
-    save_run(tmp_path / "run.safetensors", Toy(1, IDENTITY, step=7))
+    save_run(Toy(1, IDENTITY, step=7), tmp_path / "run.safetensors")
     other = Toy(2, IDENTITY | {key: "another"})
     before = other.network.weight.clone()
     with pytest.raises(ValueError, match=rf"was written with other {key}; train in another folder or delete it"):
-        restore_run(tmp_path / "run.safetensors", other)
+        restore_run(other, tmp_path / "run.safetensors")
     assert torch.equal(other.network.weight, before)
     assert other.step == 0
 
 
 def test_a_checkpoint_is_not_code(tmp_path):
-    save_run(tmp_path / "run.safetensors", Toy(1, IDENTITY))
+    save_run(Toy(1, IDENTITY), tmp_path / "run.safetensors")
     assert (tmp_path / "run.safetensors").read_bytes()[8:9] == b"{"  # a length, then JSON; a pickle would begin otherwise
