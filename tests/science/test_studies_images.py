@@ -241,3 +241,7 @@ def test_the_stored_study_is_of_the_shipped_weights_and_as_large_as_the_readme_s
     digits = len(study.select("psnr", method="algorithm_1", family="bump"))
     readme = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
     assert f"{digits} in the" in " ".join(readme.split())
+
+
+def test_the_stored_study_says_that_it_is_of_mnist():
+    assert list(read_json(STORED.with_suffix(".json"))["data"]) == ["MNIST test digits"]

@@ -66,6 +66,28 @@ def test_a_task_that_occurs_twice_is_refused(tmp_path):
         sweep(draw_number, [TASKS[0], TASKS[0]], tmp_path, seed=1)
 
 
+def test_other_inputs_make_all_tasks_anew_with_the_same_streams(tmp_path):
+    first, second, third = (
+        sweep(draw_number, TASKS[:2], tmp_path, seed=1, jobs=1, inputs=inputs)
+        for inputs in (None, {"data": "a"}, {"data": "b"})
+    )
+    assert len(list(tmp_path.iterdir())) == 6
+    assert [result["number"] for result in first] == [result["number"] for result in second]
+    assert [result["number"] for result in first] == [result["number"] for result in third]
+
+
+def test_a_task_has_the_stream_that_it_always_had(tmp_path):
+    (result,) = sweep(draw_number, [{"n": 2, "noise": 0.0}], tmp_path, seed=3)
+    stream = torch.Generator().manual_seed(0xBD0524EF)  # the first 32 bits of the SHA-256 of [{"n": 2, "noise": 0.0}, 3, ""]
+    assert torch.equal(result["number"], torch.randn(1, generator=stream, dtype=torch.float64))
+
+
+@pytest.mark.parametrize(("jobs", "kind", "message"), [(0, ValueError, "jobs is 0"), (1.5, TypeError, "jobs is 1.5")])
+def test_jobs_that_cannot_be_are_refused(tmp_path, jobs, kind, message):
+    with pytest.raises(kind, match=message):
+        sweep(draw_number, TASKS[:1], tmp_path, seed=1, jobs=jobs)
+
+
 # Losses. A task waits for a token, so that a test decides how many finish and the others are at work when the blow falls.
 
 
