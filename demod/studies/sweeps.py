@@ -25,6 +25,7 @@ from tqdm import tqdm
 
 from demod.artifacts import load_tensors, save_tensors
 from demod.sources import function_hash
+from demod.torch_state import by_itself
 
 Task = Mapping[str, Any]
 Result = dict[str, Tensor]
@@ -100,7 +101,7 @@ def _finish(run: Run, task: Task, seed: int, k: int) -> tuple[int, Result]:
     torch.set_num_threads(1)
     try:
         rng = torch.Generator().manual_seed(int(_digest(task, seed)[:8], 16))  # torch uses 32 bits of a seed
-        return k, run(task, rng)
+        return k, by_itself(run)(task, rng)
     finally:
         torch.set_num_threads(threads)
 

@@ -27,9 +27,10 @@ from demod.data import SIDE, resize
 from demod.dcgan import discriminator_network, generator_network
 from demod.generators import Generator
 from demod.priors.image import ImageGenerator
+from demod.torch_state import by_itself
 from demod.training.checkpoints import Parts, restore_run, save_run
 from demod.training.distributed import average_buffers, count, parallel, share
-from demod.training.loop import by_itself, check_images
+from demod.training.loop import check_images
 
 
 @dataclass(frozen=True)

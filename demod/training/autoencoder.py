@@ -39,9 +39,10 @@ from demod.demodulation import align
 from demod.generators import Generator, ReLUGenerator
 from demod.priors.image import ImageGenerator, draw_codes
 from demod.priors.relu import PIXELS, gain, image_prior
+from demod.torch_state import by_itself
 from demod.training.checkpoints import Parts, restore_run, save_run
 from demod.training.distributed import count
-from demod.training.loop import by_itself, check_images
+from demod.training.loop import check_images
 
 
 @dataclass(frozen=True)

@@ -4,10 +4,8 @@ A run is a network in training that can take a step, write its whole state to a 
 loses at most the steps since the last checkpoint. Of several processes the first writes, and all continue from its file.
 """
 
-import functools
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any, ParamSpec, Protocol, TypeVar, runtime_checkable
+from typing import Any, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
 import torch
@@ -21,9 +19,6 @@ from demod.training.distributed import agree, rank
 
 CHECKPOINT = "checkpoint.safetensors"
 READ_EVERY = 10  # steps between two readings of the losses
-
-P = ParamSpec("P")
-T = TypeVar("T")
 
 
 class Run(Protocol):
@@ -64,7 +59,7 @@ def train(
     Raises
     ------
     ValueError
-        If the run in `folder` has other settings or images, or not all processes see it.
+        If the run in `folder` has other settings or images or is past its end, or not all processes see it.
     """
     check_counts(checkpoint_every=checkpoint_every, samples_every=samples_every)
     if folder is not None and (folder / CHECKPOINT).exists():
@@ -72,6 +67,8 @@ def train(
     if not agree(run.step, run.device):
         raise ValueError(f"{CHECKPOINT} is not the same for all processes; choose a folder that every machine can see.")
     first, steps = rank() == 0, run.settings.steps
+    if run.step > steps:
+        raise ValueError(f"{folder} holds a run at step {run.step}, past the {steps} of the settings; use another folder.")
     with tqdm(total=steps, initial=run.step, unit="step", disable=not (progress and first), mininterval=5) as bar:
         while run.step < steps:
             losses = run.advance(read_losses=(run.step + 1) % READ_EVERY == 0)
@@ -100,26 +97,3 @@ def check_images(images: np.ndarray, shape: tuple[int, int] | None = None) -> No
     if not right or (shape is not None and images.shape[1:] != shape):
         given = f"{images.dtype} {images.shape}" if isinstance(images, np.ndarray) else f"a {type(images).__name__}"
         raise ValueError(f"images are {given}, but training needs uint8 (N, {height}, {width}) with N ≥ 1.")
-
-
-def by_itself(method: Callable[P, T]) -> Callable[P, T]:
-    """Run a method in single precision on the CPU unless it says otherwise, and with gradients, whatever torch is set to.
-
-    The defaults of torch for types and devices, and the modes that switch gradients off, are the caller's; they must not
-    change what a training draws or computes.
-    """
-
-    @functools.wraps(method)
-    def own(*args: P.args, **kwargs: P.kwargs) -> T:
-        dtype = torch.get_default_dtype()
-        usual = (dtype, torch.get_default_device().type) == (torch.float32, "cpu")
-        if usual and torch.is_grad_enabled() and not torch.is_inference_mode_enabled():
-            return method(*args, **kwargs)
-        torch.set_default_dtype(torch.float32)
-        try:
-            with torch.inference_mode(False), torch.enable_grad(), torch.device("cpu"):
-                return method(*args, **kwargs)
-        finally:
-            torch.set_default_dtype(dtype)
-
-    return own

@@ -11,6 +11,7 @@ from typer.testing import CliRunner
 from demod import data as data_module
 from demod.artifacts import read_json, write_json
 from demod.data import MNISTUnavailableError
+from demod.studies import blocks as image_blocks
 from demod.studies import images as image_study
 from demod.training import loop, recipes
 from demod_book import cli
@@ -189,8 +190,9 @@ def one_task(monkeypatch):
     """A study of a single trivial task, on digits in place of MNIST's."""
     task = image_study.ImageTask("constant", "edge", 0, 2)
     monkeypatch.setattr(image_study, "study_tasks", lambda blocks: [task])
-    monkeypatch.setattr(image_study, "mnist_available", lambda: True)
-    monkeypatch.setattr(image_study, "load_mnist", lambda split: (np.full((10_000, 28, 28), 9, np.uint8), None))
+    monkeypatch.setattr(image_blocks, "mnist_available", lambda: True)
+    for module in (image_blocks, image_study):
+        monkeypatch.setattr(module, "load_mnist", lambda split: (np.full((10_000, 28, 28), 9, np.uint8), None))
     return task
 
 

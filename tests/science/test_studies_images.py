@@ -7,8 +7,10 @@ import torch
 from demod.artifacts import load_tensors, read_json
 from demod.data import FAMILIES, MNISTUnavailableError
 from demod.priors.weights import weight_hashes
+from demod.studies import blocks as image_blocks
 from demod.studies import images as image_study
-from demod.studies.images import ImageTask, Study, image_block, letters, make_study, run_task, study_tasks
+from demod.studies.blocks import STUDY_SEED, image_block, letters
+from demod.studies.images import ImageTask, Study, make_study, run_task, study_tasks
 from demod.studies.methods import CLASSICAL, METHODS, SEEDS
 from demod.studies.statistics import bootstrap
 
@@ -99,8 +101,8 @@ def test_an_unknown_method_or_block_is_refused(monkeypatch):
         ImageTask("magic", **SMALL)
     with pytest.raises(ValueError, match="training_seed is of the method seeds, but method is 'relu'"):
         ImageTask("relu", **SMALL, training_seed=1)
-    monkeypatch.setattr(image_study, "mnist_available", lambda: True)
-    monkeypatch.setattr(image_study, "load_mnist", lambda split: (torch.zeros(5010, 28, 28).byte().numpy(), None))
+    monkeypatch.setattr(image_blocks, "mnist_available", lambda: True)
+    monkeypatch.setattr(image_blocks, "load_mnist", lambda split: (torch.zeros(5010, 28, 28).byte().numpy(), None))
     with pytest.raises(ValueError, match="the digits are 5,000 to 9,999; take an earlier block"):
         image_block("bump", 100, 32)
 
@@ -170,8 +172,9 @@ def quick(monkeypatch):
     """A study of one trivial task, whose digits are those of `digits`."""
     digits = {"test": np.full((10_000, 28, 28), 200, np.uint8)}
     monkeypatch.setattr(image_study, "study_tasks", lambda blocks: [ImageTask("constant", **SMALL)])
-    monkeypatch.setattr(image_study, "mnist_available", lambda: True)
-    monkeypatch.setattr(image_study, "load_mnist", lambda split: (digits[split], None))
+    monkeypatch.setattr(image_blocks, "mnist_available", lambda: True)
+    for module in (image_blocks, image_study):
+        monkeypatch.setattr(module, "load_mnist", lambda split: (digits[split], None))
     return digits
 
 
@@ -181,7 +184,7 @@ def test_a_study_says_which_data_and_weights_it_is_of(quick, tmp_path):
     assert card["cells"] == [task.stored() for task in study.tasks]
     assert card["data"] == {"MNIST test digits": image_study.sha256(quick["test"])}
     assert card["weights"] == weight_hashes()
-    assert (card["command"], card["blocks"], card["seed"]) == ("demod study --blocks 1", 1, image_study.STUDY_SEED)
+    assert (card["command"], card["blocks"], card["seed"]) == ("demod study --blocks 1", 1, STUDY_SEED)
 
 
 def test_a_resumed_study_does_not_mix_data(quick, tmp_path):
@@ -207,7 +210,6 @@ def test_without_mnist_there_is_no_study_and_the_stored_one_stays(quick, tmp_pat
 
     (tmp_path / "study.npz").write_bytes(b"stored")
     monkeypatch.setattr(image_study, "load_mnist", load)
-    monkeypatch.setattr(image_study, "mnist_available", lambda: False)
     with pytest.raises(MNISTUnavailableError, match="set DEMOD_DATA_DIR"):
         make_study(tmp_path / "study.npz", tmp_path / "tasks", blocks=1, progress=False)
     assert (tmp_path / "study.npz").read_bytes() == b"stored"

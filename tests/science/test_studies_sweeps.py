@@ -82,6 +82,17 @@ def test_a_task_has_the_stream_that_it_always_had(tmp_path):
     assert torch.equal(result["number"], torch.randn(1, generator=stream, dtype=torch.float64))
 
 
+def test_the_state_of_torch_changes_no_bit_of_a_task(tmp_path):
+    (expected,) = sweep(recover_problems, TASKS[:1], tmp_path / "usual", seed=1)
+    torch.set_default_device("meta")
+    try:
+        with torch.inference_mode():
+            (found,) = sweep(recover_problems, TASKS[:1], tmp_path / "other", seed=1)
+    finally:
+        torch.set_default_device(None)
+    assert torch.equal(found["error"], expected["error"])
+
+
 @pytest.mark.parametrize(("jobs", "kind", "message"), [(0, ValueError, "jobs is 0"), (1.5, TypeError, "jobs is 1.5")])
 def test_jobs_that_cannot_be_are_refused(tmp_path, jobs, kind, message):
     with pytest.raises(kind, match=message):

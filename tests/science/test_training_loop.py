@@ -58,6 +58,12 @@ def test_a_run_goes_on_from_its_checkpoint_and_keeps_its_last_step(tmp_path):
     assert (run.step, run.read) == (12, [10])
 
 
+def test_a_run_that_is_past_its_end_is_refused(tmp_path):
+    train(Counting(Steps(7)), tmp_path, progress=False)
+    with pytest.raises(ValueError, match="holds a run at step 7, past the 5 of the settings; use another folder"):
+        train(Counting(Steps(5)), tmp_path, progress=False)
+
+
 def test_only_a_run_with_samples_leaves_pictures(tmp_path):
     train(Counting(Steps(4)), tmp_path / "mute", samples_every=2, progress=False)
     train(Shown(Steps(5)), tmp_path / "shown", samples_every=2, progress=False)
