@@ -40,16 +40,7 @@ class Device(StrEnum):
     CUDA = "cuda"
 
 
-class Trained(StrEnum):
-    """The generators that can be trained."""
-
-    DIGITS = "digits"
-    DISTORTIONS = "distortions"
-
-
 if TYPE_CHECKING:
-    from torch import Tensor
-
     from demod_book.build.folders import Layout
 
 Group = StrEnum("Group", {letter: letter for letter in GROUPS})  # type: ignore[misc] # mypy asks for a literal
@@ -146,79 +137,54 @@ def data() -> None:
 
 @app.command()
 def train(
-    name: Annotated[Trained, typer.Argument(help="Which generator.")],
+    name: Annotated[
+        str, typer.Argument(help="digits, distortions, digits-tuned, relu-digits, or relu- and a family of modulators.")
+    ],
     device: Annotated[Device, DEVICE] = Device.AUTO,
     folder: Annotated[Path, typer.Option(help="Where checkpoints and samples go; a run that was cut off goes on.")] = Path(
         "training"
     ),
-    ship: Annotated[bool, typer.Option(help="Put the trained generator into demod/weights, with its card.")] = True,
+    ship: Annotated[bool, typer.Option(help="Put the trained prior into demod/weights, with its card.")] = True,
     compiled: Annotated[
-        bool, typer.Option("--compile", help="Have torch compile the networks; for CUDA: on a CPU it saves nothing.")
+        bool, typer.Option("--compile", help="Have torch compile a DCGAN's networks; for CUDA: on a CPU it saves nothing.")
     ] = False,
-    base_width: Annotated[int | None, typer.Option(min=1, help="Channels of the last hidden layer.")] = None,
-    steps: Annotated[int | None, typer.Option(min=1, help="Steps in all; a longer run continues a shorter one.")] = None,
+    base_width: Annotated[int | None, typer.Option(min=1, help="Channels of a DCGAN's last hidden layer.")] = None,
+    steps: Annotated[
+        int | None, typer.Option(min=1, help="Steps in all; a longer run of a DCGAN continues a shorter one.")
+    ] = None,
     batch_size: Annotated[int | None, typer.Option(min=1, help="Images a step, of all processes together.")] = None,
     seed: Annotated[int | None, typer.Option(help="Of the weights and of all that is drawn.")] = None,
 ) -> None:
-    """Train a generator (hours on a CPU) and ship it.
+    """Train a prior (hours on a CPU for a DCGAN, minutes for the others) and ship it.
+
+    digits and distortions are DCGANs, trained adversarially; digits-tuned begins as the shipped one and is trained as the
+    decoder of an autoencoder; the relu- priors are bias-free ReLU networks, decoders too.
 
     A run that is killed loses at most 100 steps: the same command takes it up again. Settings other than those of the
-    shipped generator (base width, steps, batch size, seed) need --no-ship and a folder of their own.
+    shipped prior (base width, steps, batch size, seed) need --no-ship and a folder of their own.
 
-    Several GPUs, or several processes on the CPU, share each batch under torchrun:
+    Several GPUs, or several processes on the CPU, share each batch of a DCGAN under torchrun:
     `torchrun --nproc-per-node 4 --no-python demod train digits`. The first writes the files.
     """
-    from dataclasses import replace
-
     from demod.data import MNISTUnavailableError
-    from demod.training.adversarial import SETTINGS, training_images
-    from demod.training.adversarial import ship as ship_generator
-    from demod.training.adversarial import train as train_generator
+    from demod.training import loop, recipes
     from demod.training.distributed import processes, rank
 
-    asked = {"base_width": base_width, "steps": steps, "batch_size": batch_size, "seed": seed}
-    settings = replace(SETTINGS[name.value], **{key: value for key, value in asked.items() if value is not None})
-    if ship and settings != SETTINGS[name.value]:
-        _fail(ValueError("only a generator with the standard settings is shipped; add --no-ship, and a --folder."))
+    try:
+        shipped = recipes.find_recipe(name)
+        recipe = shipped.changed(base_width=base_width, steps=steps, batch_size=batch_size, seed=seed)
+    except ValueError as error:
+        _fail(error, 2)
+    if ship and recipe != shipped:
+        _fail(ValueError("only a prior with the standard settings is shipped; add --no-ship, and a --folder."))
     chosen = _chosen(device)
     try:
         with processes(chosen) as own:
-            images = training_images(name.value)
-            run = train_generator(images, settings, folder / name.value, device=own, compiled=compiled)
+            run = loop.train(recipe.start(own, compiled=compiled), folder / name)
             first = rank() == 0
         if ship and first:
-            card = ship_generator(name.value, run, _held_out(name))
-            error = card["representation_error"]["median"]
-            Console(highlight=False).print(f"{name.value} shipped: median representation error {error:.2e} a pixel, squared")
-    except (MNISTUnavailableError, ValueError) as error:
-        _fail(error)
-
-
-@app.command()
-def autoencode(
-    name: Annotated[str, typer.Argument(help="A prior: digits-tuned, relu-digits, or relu- and a family of modulators.")],
-    device: Annotated[Device, DEVICE] = Device.AUTO,
-    folder: Annotated[Path, typer.Option(help="Where checkpoints go; a run that was cut off goes on.")] = Path("training"),
-    ship: Annotated[bool, typer.Option(help="Put the trained prior into demod/weights, with its card.")] = True,
-) -> None:
-    """Train a prior as the decoder of an autoencoder (minutes on a CPU) and ship it.
-
-    digits-tuned begins as the shipped DCGAN; the relu- priors are bias-free ReLU networks. A run that is killed loses at
-    most 100 steps: the same command takes it up again.
-    """
-    from demod.data import MNISTUnavailableError
-    from demod.training.autoencoder import SETTINGS, family_of, held_out_images, training_images
-    from demod.training.autoencoder import ship as ship_prior
-    from demod.training.autoencoder import train as train_prior
-
-    if name not in SETTINGS:
-        _fail(ValueError(f"there is no prior {name!r}; the priors are {', '.join(SETTINGS)}."), 2)
-    try:
-        images = training_images(family_of(name))
-        run = train_prior(images, SETTINGS[name], folder / name, device=_chosen(device))
-        if ship:
-            error = ship_prior(name, run, held_out_images(name))["representation_error"]["median"]
-            Console(highlight=False).print(f"{name} shipped: median representation error {error:.2e} a pixel, squared")
+            median = recipes.ship(name, run, recipe.held_out_images())["representation_error"]["median"]
+            Console(highlight=False).print(f"{name} shipped: median representation error {median:.2e} a pixel, squared")
     except (MNISTUnavailableError, ValueError) as error:
         _fail(error)
 
@@ -232,22 +198,13 @@ def _chosen(device: Device) -> str:
     return "cuda" if device is not Device.CPU and torch.cuda.is_available() else "cpu"
 
 
-def _held_out(name: Trained) -> "Tensor":
-    """Return 64 images that training never saw, (64, 64, 64) in [0, 1]: test digits, or distortions off the grid."""
-    from demod.data import invert, load_mnist, random_distortions, resize
-
-    if name is Trained.DIGITS:
-        return resize(invert(load_mnist("test")[0][:64]))
-    return resize(random_distortions(64, seed=1))
-
-
 @app.command()
 def study(
     blocks: Annotated[
         int, typer.Option(min=1, help="Blocks of 32 test digits of the paper's experiment; 8 is all of it.")
     ] = 8,
-    jobs: Annotated[int, typer.Option(help="Cells that run at once, on a thread each; -1: one per core.")] = -1,
-    folder: Annotated[Path, typer.Option(help="Where finished cells are kept; a study that was cut off goes on.")] = Path(
+    jobs: Annotated[int, typer.Option(help="Tasks that run at once, on a thread each; -1: one per core.")] = -1,
+    folder: Annotated[Path, typer.Option(help="Where finished tasks are kept; a study that was cut off goes on.")] = Path(
         "_build/study"
     ),
     output: Annotated[Path, typer.Option(help="The file to write, with its card beside it.")] = Path(
@@ -256,15 +213,22 @@ def study(
 ) -> None:
     """Run every method on the same images (about two hours on two cores) and store the results that the book shows.
 
-    Needs MNIST, and SimpleITK from the extra demod[rivals].
+    Needs MNIST, whose test digits the study is of, and SimpleITK, which the extra "rivals" of demod brings.
     """
-    from demod.priors.weights import weight_hashes
-    from demod.studies.images import STUDY_SEED, run_study
+    from demod.data import MNISTUnavailableError
+    from demod.studies.sweeps import check_jobs
 
-    found = run_study(folder, blocks=blocks, jobs=jobs)
-    command = f"demod study --blocks {blocks}"
-    found.save(output, {"command": command, "seed": STUDY_SEED, "blocks": blocks, "weights": weight_hashes()})
-    Console(highlight=False).print(f"{output}: {len(found.cells)} cells")
+    try:
+        check_jobs(jobs)
+    except ValueError as error:
+        _fail(error, 2)
+    try:
+        from demod.studies.images import make_study  # says so where SimpleITK is missing
+
+        found = make_study(output, folder, blocks=blocks, jobs=jobs)
+    except (MNISTUnavailableError, ModuleNotFoundError, OSError, ValueError) as error:
+        _fail(error)
+    Console(highlight=False).print(f"{output}: {len(found.tasks)} tasks")
 
 
 @app.command()

@@ -31,7 +31,7 @@ from demod.baselines import (
 )
 from demod.descent import Solution, descend, outer_product_error
 from demod.generators import ReLUGenerator
-from demod.studies.sweeps import Cell, Result
+from demod.studies.sweeps import Result, Task
 
 Solve = Callable[[], Estimate | Solution]
 
@@ -42,12 +42,12 @@ EXPANSION = 10  # the ambient dimension N of sparse codes, and the inner width o
 DESCENT: dict[str, Any] = {"iterations": 2000, "tolerance": 1e-6}  # of the methods that are Algorithm 1 or parts of it
 
 
-def method_cell(cell: Cell, rng: torch.Generator) -> Result:
+def run_method(task: Task, rng: torch.Generator) -> Result:
     """Run a method on fresh problems.
 
     Parameters
     ----------
-    cell : mapping
+    task : mapping
         method, a name of the lists above, n, ell and trials.
     rng : torch.Generator
         On the CPU.
@@ -58,8 +58,8 @@ def method_cell(cell: Cell, rng: torch.Generator) -> Result:
         error, the outer-product error, shape (trials,); that of h alone where the method is given m0.
     """
     errors = []
-    for _ in range(cell["trials"]):
-        solve, h0, m0 = plant(cell["method"], cell["n"], cell["ell"], rng)
+    for _ in range(task["trials"]):
+        solve, h0, m0 = plant(task["method"], task["n"], task["ell"], rng)
         estimate = solve()
         h = cast(Tensor, estimate.h)  # all methods that are compared return codes
         errors.append(outer_product_error(h, m0 if estimate.m is None else estimate.m, h0, m0))

@@ -1,12 +1,13 @@
-"""Intervals of 95 % for what a sweep counts: a share, the difference of two shares, a median.
+"""Intervals of 95 % and fits, for what a sweep counts or measures: a share, the difference of two shares, a median, a slope.
 
 An interval from the standard error alone has no width where all problems succeed, or none: there it says too much. Those
-below keep theirs. With z the 97.5 % point of the normal law, a share p̂ = k/N has Wilson's interval, the p with
+for counts keep theirs. With z the 97.5 % point of the normal law, a share p̂ = k/N has Wilson's interval, the p with
 
     |p̂ - p| ≤ z √(p (1 - p)/N),
 
 a difference of shares Newcombe's, from the distances of both shares to the ends of their own intervals, and a median the
-interval between two order statistics, which hold it with 95 % for any law.
+interval between two order statistics, which hold it with 95 % for any law. What a fit estimates with a standard error has
+the interval of the normal law, on a logarithmic scale where the error is that of a logarithm.
 """
 
 import math
@@ -14,14 +15,17 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
+from numpy.typing import ArrayLike
 from scipy.optimize import minimize
 from scipy.special import expit, log_expit
-from scipy.stats import binom, binomtest
+from scipy.stats import binomtest, quantile_test
 from torch import Tensor
 
 Interval = tuple[float, float, float]
 
 LEVEL = 0.95
+FEWEST = 6  # values whose least and largest hold the median with 95 %: 1 - 2 · 2⁻⁶ > .95 > 1 - 2 · 2⁻⁵
+NORMAL_POINT = 1.96  # z to the two decimals that are customary, and not 1.959964: the numbers of the book were made with it
 
 
 def share_interval(successes: int, trials: int, *, of: float = 1.0) -> Interval:
@@ -35,6 +39,12 @@ def share_interval(successes: int, trials: int, *, of: float = 1.0) -> Interval:
     _check(trials, successes)
     ends = binomtest(successes, trials).proportion_ci(LEVEL, method="wilson")
     return of * successes / trials, of * float(ends.low), of * float(ends.high)
+
+
+def share_intervals(successes: ArrayLike, trials: int) -> np.ndarray:
+    """Return `share_interval` of each count, shape (*B, 3): the share and the ends of its interval."""
+    counts = np.asarray(successes)
+    return np.array([share_interval(int(count), trials) for count in counts.flat]).reshape(*counts.shape, 3)
 
 
 def difference_interval(first: int, second: int, trials: int, *, of: float = 1.0) -> Interval:
@@ -63,17 +73,23 @@ def median_interval(values: Sequence[float]) -> Interval:
     ValueError
         If there are fewer than 6 values, of which no two hold the median with 95 %.
     """
-    ordered, count = sorted(float(value) for value in values), len(values)
-    below = int(binom.ppf((1 - LEVEL) / 2, count, 0.5))  # the most values so that so few lie below the median with 2.5 %
-    if below < 1:
-        raise ValueError(f"values has {count} entries, but an interval of 95 % for a median takes 6: measure more.")
-    middle = (ordered[(count - 1) // 2] + ordered[count // 2]) / 2
-    return middle, ordered[below - 1], ordered[count - below]
+    measured = np.asarray(values, float)
+    if len(measured) < FEWEST:
+        raise ValueError(
+            f"values has {len(measured)} entries, but an interval of 95 % for a median takes {FEWEST}: measure more."
+        )
+    ends = quantile_test(measured, p=0.5).confidence_interval(LEVEL)
+    return float(np.median(measured)), float(ends.low), float(ends.high)
 
 
-def _check(trials: int, successes: int) -> None:
-    if trials < 1 or not 0 <= successes <= trials:
-        raise ValueError(f"{successes} of {trials} succeed; required are 0 ≤ successes ≤ trials and a trial: count again.")
+def normal_interval(value: float, error: float) -> Interval:
+    """Return a value and the ends of its interval, error its standard error."""
+    return value, value - NORMAL_POINT * error, value + NORMAL_POINT * error
+
+
+def log_interval(value: np.ndarray, error: np.ndarray) -> np.ndarray:
+    """Return positive values (*B,) and the ends of their intervals, shape (3, *B), error the standard error of log value."""
+    return np.stack([value, value * np.exp(-NORMAL_POINT * error), value * np.exp(NORMAL_POINT * error)])
 
 
 def half_point(sizes: Sequence[float], successes: Sequence[int], trials: int) -> tuple[float, float]:
@@ -125,3 +141,8 @@ def bootstrap(values: Tensor, rng: torch.Generator, *, draws: int = 2000) -> tup
     drawn = values[torch.randint(len(values), (draws, len(values)), generator=rng)].quantile(0.5, dim=1)
     low, high = drawn.quantile(torch.tensor([0.025, 0.975], dtype=values.dtype))
     return values.quantile(0.5).item(), low.item(), high.item()
+
+
+def _check(trials: int, successes: int) -> None:
+    if trials < 1 or not 0 <= successes <= trials:
+        raise ValueError(f"{successes} of {trials} succeed; required are 0 ≤ successes ≤ trials and a trial: count again.")

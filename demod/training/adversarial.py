@@ -10,28 +10,27 @@ C. Kaae Sønderby et al. Amortised MAP inference for image super-resolution. ICL
 """
 
 import time
+from collections.abc import Mapping
 from copy import deepcopy
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from PIL import Image
 from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits
 from torch.optim.swa_utils import get_ema_multi_avg_fn
-from tqdm import tqdm
 
-from demod.artifacts import atomic_path, sha256
-from demod.data import SIDE, distortion_images, invert, load_mnist, resize
+from demod.arguments import check_counts, check_seed
+from demod.artifacts import sha256
+from demod.data import SIDE, resize
 from demod.dcgan import discriminator_network, generator_network
-from demod.priors.image import ImageGenerator, representation_error
-from demod.priors.weights import rounded, write_shipped
-from demod.training.checkpoints import Networks, Optimisers, restore_run, save_run
-from demod.training.distributed import agree, average_buffers, count, parallel, rank, share
-
-READ_EVERY = 10  # steps between two readings of the losses
+from demod.generators import Generator
+from demod.priors.image import ImageGenerator
+from demod.torch_state import by_itself
+from demod.training.checkpoints import Parts, restore_run, save_run
+from demod.training.distributed import average_buffers, count, parallel, share
+from demod.training.loop import check_images
 
 
 @dataclass(frozen=True)
@@ -55,18 +54,11 @@ class TrainingSettings:
     noise_steps: int = 4000
     average: float = 0.998
 
-
-SETTINGS = {
-    "digits": TrainingSettings(latent=100, base_width=64, steps=3000),
-    "distortions": TrainingSettings(latent=50, base_width=16, steps=5000),
-}
-
-
-def training_images(name: str) -> np.ndarray:
-    """Return the uint8 (N, 28, 28) images that `name` is trained on: "digits" (inverted MNIST) or "distortions"."""
-    if name not in SETTINGS:
-        raise ValueError(f"name is {name!r}, but there are settings for {', '.join(SETTINGS)}.")
-    return invert(load_mnist("train")[0]) if name == "digits" else distortion_images()
+    def __post_init__(self) -> None:
+        """Raise unless the values can be meant."""
+        check_counts(latent=self.latent, base_width=self.base_width, steps=self.steps, batch_size=self.batch_size)
+        check_counts(noise_steps=self.noise_steps)
+        check_seed(self.seed)
 
 
 def _initialise(module: nn.Module) -> None:
@@ -75,6 +67,22 @@ def _initialise(module: nn.Module) -> None:
         nn.init.normal_(module.weight, 0, 0.02)
     elif isinstance(module, nn.BatchNorm2d):
         nn.init.normal_(module.weight, 1, 0.02)
+
+
+def _networks(settings: TrainingSettings) -> tuple[nn.Sequential, nn.Sequential]:
+    """Return G and D as they start; the global random stream is left alone."""
+    with torch.random.fork_rng():
+        torch.manual_seed(settings.seed)
+        G, D = generator_network(settings.latent, settings.base_width), discriminator_network(settings.base_width)
+        return G.apply(_initialise), D.apply(_initialise)
+
+
+def _check_shares(batch_size: int) -> None:
+    if batch_size % count():
+        raise ValueError(
+            f"batch_size is {batch_size}, but {count()} processes need a multiple of {count()}; "
+            "start another number of processes, or choose another batch size."
+        )
 
 
 class _BothSides(nn.Module):
@@ -104,6 +112,9 @@ class Training:
     statistics. compiled has torch compile both networks.
     """
 
+    architecture = "DCGAN generator, 64 × 64, moving average of the weights"
+
+    @by_itself
     def __init__(
         self,
         images: np.ndarray,
@@ -112,36 +123,24 @@ class Training:
         *,
         compiled: bool = False,
     ) -> None:
-        if images.ndim != 3 or images.dtype != np.uint8 or not len(images):
-            raise ValueError(
-                f"images are {images.dtype} {images.shape}, but training needs uint8 (N, height, width) with N ≥ 1."
-            )
-        if settings.batch_size % count():
-            raise ValueError(
-                f"batch_size is {settings.batch_size}, but {count()} processes need a multiple of {count()}; "
-                "start another number of processes, or choose another batch size."
-            )
+        check_images(images)
+        _check_shares(settings.batch_size)
         self.settings, self.device = settings, torch.device(device)
         self.images = torch.from_numpy(np.array(images)).to(self.device)
         self.data_sha256 = sha256(images)
         self.rng = torch.Generator().manual_seed(settings.seed)
         self.stream = self.rng if self.device.type == "cpu" else torch.Generator(self.device)
-        with torch.random.fork_rng():
-            torch.manual_seed(settings.seed)
-            G, D = generator_network(settings.latent, settings.base_width), discriminator_network(settings.base_width)
-            G.apply(_initialise), D.apply(_initialise)
-        self.G = G.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload] # torch's stubs lack memory_format
-        self.D = D.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload] # torch's stubs lack memory_format
+        self.G, self.D = (network.to(self.device, memory_format=torch.channels_last) for network in _networks(settings))  # type: ignore[call-overload] # torch's stubs lack memory_format
         self.average = deepcopy(self.G).requires_grad_(False)
         if compiled:
             self.G.compile(), self.D.compile()
         self.parallel_G, self.both_sides = parallel(self.G), parallel(_BothSides(self.D))
-        adam: dict[str, Any] = {"lr": settings.lr, "betas": (settings.beta1, 0.999), "fused": self.device.type == "cuda"}
-        self.adam_G, self.adam_D = (
-            torch.optim.Adam(self.G.parameters(), **adam),
-            torch.optim.Adam(self.D.parameters(), **adam),
-        )
+        self.adam_G, self.adam_D = self._adam(self.G), self._adam(self.D)
         self.step, self.seconds = 0, 0.0
+
+    def _adam(self, network: nn.Module) -> torch.optim.Adam:
+        s, fused = self.settings, self.device.type == "cuda"
+        return torch.optim.Adam(network.parameters(), lr=s.lr, betas=(s.beta1, 0.999), fused=fused)
 
     def _normal(self, *shape: int) -> Tensor:
         """Draw normal numbers for the whole batch, (batch_size, *shape), and return this process's share."""
@@ -159,6 +158,7 @@ class Training:
         pixels = 2 * resize(self.images[share(chosen)]) - 1
         return pixels[:, None].contiguous(memory_format=torch.channels_last)
 
+    @by_itself
     def advance(self, *, read_losses: bool = True) -> dict[str, float]:
         """Take one step of D and one of G; return both losses, or none of them, which spares a wait for the device."""
         started = time.perf_counter()
@@ -194,29 +194,19 @@ class Training:
         for count_kept, count_new in (pair for pair in pairs if not pair[0].is_floating_point()):
             count_kept.copy_(count_new)
 
-    def _parts(self) -> tuple[Networks, Optimisers, torch.Generator]:
+    def parts(self) -> Parts:
+        """Return what a step changes."""
         networks = {"G": self.G, "D": self.D, "average": self.average}
-        return networks, {"adam_G": self.adam_G, "adam_D": self.adam_D}, self.rng
+        return Parts(networks, {"adam_G": self.adam_G, "adam_D": self.adam_D}, self.rng)
 
-    def save(self, path: Path) -> None:
-        """Write the whole state to `path` (.safetensors), atomically."""
-        save_run(path, *self._parts(), self._identity() | {"step": self.step, "seconds": self.seconds})
-
-    def restore(self, path: Path) -> None:
-        """Continue from what `save` wrote.
-
-        Raises
-        ------
-        ValueError
-            If `path` belongs to other settings or other images.
-        """
-        header = restore_run(path, *self._parts(), self._identity())
-        self.step, self.seconds = header["step"], header["seconds"]
-
-    def _identity(self) -> dict[str, object]:
+    def identity(self) -> dict[str, Any]:
+        """Return what the run is known by; a longer run is the same one."""
         settings = {key: value for key, value in asdict(self.settings).items() if key != "steps"}
         return {"settings": settings, "data_sha256": self.data_sha256}
 
+    save, restore = save_run, by_itself(restore_run)
+
+    @by_itself
     @torch.no_grad()
     def samples(self, rows: int = 8) -> Tensor:
         """Return rows × rows samples of the averaged generator as one image in [0, 1], for the same z always."""
@@ -224,61 +214,16 @@ class Training:
         images = ImageGenerator(self.average)(z.to(self.device)).reshape(rows, rows, SIDE, SIDE)
         return images.transpose(1, 2).reshape(rows * SIDE, rows * SIDE)
 
+    def trained(self) -> dict[str, Tensor]:
+        """Return the tensors that are worth keeping: those of the averaged generator."""
+        return self.average.state_dict()
 
-def _write_png(path: Path, image: Tensor) -> None:
-    with atomic_path(path) as temporary:
-        Image.fromarray((255 * image.clamp(0, 1)).round().to(torch.uint8).cpu().numpy()).save(temporary, format="PNG")
+    def prior(self, tensors: Mapping[str, Tensor]) -> ImageGenerator:
+        """Return the prior that is loaded from such tensors."""
+        network = deepcopy(self.average)
+        network.load_state_dict(tensors)
+        return ImageGenerator(network)
 
-
-def train(
-    images: np.ndarray,
-    settings: TrainingSettings,
-    folder: Path,
-    *,
-    device: torch.device | str = "cpu",
-    compiled: bool = False,
-    checkpoint_every: int = 100,
-    samples_every: int = 500,
-    progress: bool = True,
-) -> Training:
-    """Train a DCGAN on uint8 (N, height, width) images, or continue the run that `folder` holds.
-
-    A kill loses at most `checkpoint_every` steps. Samples of the averaged generator are written to `folder` every
-    `samples_every` steps. Of several processes the first writes, and all continue from what it wrote.
-
-    Raises
-    ------
-    ValueError
-        If the run in `folder` has other settings or images, or not all processes see it.
-    """
-    run = Training(images, settings, device, compiled=compiled)
-    checkpoint = folder / "checkpoint.safetensors"
-    if checkpoint.exists():
-        run.restore(checkpoint)
-    if not agree(run.step, run.device):
-        raise ValueError(f"{checkpoint} is not the same for all processes; choose a folder that every machine can see.")
-    first = rank() == 0
-    with tqdm(total=settings.steps, initial=run.step, unit="step", disable=not (progress and first), mininterval=5) as bar:
-        while run.step < settings.steps:
-            losses = run.advance(read_losses=(run.step + 1) % READ_EVERY == 0)
-            if losses:
-                bar.set_postfix({name: f"{loss:.2f}" for name, loss in losses.items()}, refresh=False)
-            bar.update()
-            last = run.step == settings.steps
-            if first and (last or run.step % samples_every == 0):
-                _write_png(folder / f"samples-{run.step:06d}.png", run.samples())
-            if first and (last or run.step % checkpoint_every == 0):
-                run.save(checkpoint)
-    return run
-
-
-def ship(name: str, run: Training, held_out: Tensor, *, dtype: torch.dtype = torch.float16) -> dict[str, Any]:
-    """Write the averaged generator of `run` to `demod/weights`, with its card, and return the card.
-
-    held_out are images (N, 64, 64) in [0, 1] that the training never saw; their representation error goes into the card.
-    """
-    tensors = rounded(name, run, run.average.state_dict(), dtype)
-    network = deepcopy(run.average)
-    network.load_state_dict(tensors)
-    error = representation_error(ImageGenerator(network), held_out.to(run.device))
-    return write_shipped(name, run, tensors, "DCGAN generator, 64 × 64, moving average of the weights", error, {})
+    def measured(self, prior: Generator) -> dict[str, float]:
+        """Return what else a card says of the prior: nothing."""
+        return {}

@@ -20,30 +20,29 @@ invert G on G's own images.
 
 import math
 import time
+from collections.abc import Mapping
 from copy import deepcopy
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import normalize
-from tqdm import tqdm
 
+from demod.arguments import check_counts, check_seed
 from demod.artifacts import sha256
 from demod.baselines.trivial import nearest
-from demod.data import FAMILIES, distortion_images, invert, load_mnist, modulator_images, resize
+from demod.data import resize
 from demod.dcgan import discriminator_network, shipped_network
 from demod.demodulation import align
 from demod.generators import Generator, ReLUGenerator
-from demod.priors.image import ImageGenerator, draw_codes, representation_error
+from demod.priors.image import ImageGenerator, draw_codes
 from demod.priors.relu import PIXELS, gain, image_prior
-from demod.priors.weights import rounded, write_shipped
-from demod.training.checkpoints import Networks, Optimisers, restore_run, save_run
-
-FAMILY_IMAGES = 8100  # training images of a family of modulators: as many as the paper has distortions
-FAMILY_SEED = 1
+from demod.torch_state import by_itself
+from demod.training.checkpoints import Parts, restore_run, save_run
+from demod.training.distributed import count
+from demod.training.loop import check_images
 
 
 @dataclass(frozen=True)
@@ -66,41 +65,12 @@ class AutoencoderSettings:
     warm_up: int = 0
     seed: int = 2019
 
-
-SETTINGS = {
-    "digits-tuned": AutoencoderSettings(
-        (100,), steps=1700, dcgan="digits", encoder=32, batch_size=32, decoder_lr=3e-4, noise=0.1, warm_up=200
-    ),
-    "relu-digits": AutoencoderSettings((100, 1000), steps=12_000, noise=0.05),
-} | {f"relu-{family}": AutoencoderSettings((50, 250), steps=8_000, encoder=256, noise=0.02) for family in FAMILIES}
-
-
-def family_of(name: str) -> str:
-    """Return what the prior `name` of `SETTINGS` learns from: "digits" or a family of modulators."""
-    return name.removeprefix("relu-").removesuffix("-tuned")
-
-
-def training_images(name: str) -> np.ndarray:
-    """Return the uint8 (N, 28, 28) images that a prior learns from: "digits" or a family of modulators.
-
-    The family "bump" is the paper's: its training set is the paper's grid of 8,100 distortions.
-
-    Raises
-    ------
-    ValueError
-        If there is no such family.
-    """
-    if name == "digits":
-        return invert(load_mnist("train")[0])
-    return distortion_images() if name == "bump" else modulator_images(name, FAMILY_IMAGES, FAMILY_SEED)
-
-
-def held_out_images(name: str) -> Tensor:
-    """Return images that the prior `name` of `SETTINGS` never saw, (N, 64, 64) in [0, 1]: 500, or 64 for a slow DCGAN."""
-    count = 64 if SETTINGS[name].dcgan else 500
-    if family_of(name) == "digits":
-        return resize(invert(load_mnist("test")[0][:count]))
-    return resize(modulator_images(family_of(name), count, FAMILY_SEED + 1))
+    def __post_init__(self) -> None:
+        """Raise unless the values can be meant."""
+        check_counts(steps=self.steps, encoder=self.encoder, batch_size=self.batch_size)
+        check_counts(0, warm_up=self.warm_up)
+        check_counts(self.warm_up + 1, steps=self.steps)
+        check_seed(self.seed)
 
 
 # --- decoders -----------------------------------------------------------------------------------------------------------
@@ -158,9 +128,11 @@ def _convolutional_encoder(n: int, width: int) -> nn.Sequential:
 class Autoencoding:
     """A run of training that can stop after any step and go on, on the CPU bit for bit."""
 
+    @by_itself
     def __init__(self, images: np.ndarray, settings: AutoencoderSettings, device: torch.device | str = "cpu") -> None:
-        if images.ndim != 3 or images.shape[1:] != (28, 28) or images.dtype != np.uint8 or not len(images):
-            raise ValueError(f"images are {images.dtype} {images.shape}, but training needs uint8 (N, 28, 28) with N ≥ 1.")
+        check_images(images, (28, 28))
+        if count() > 1:
+            raise ValueError(f"{count()} processes were started, but an autoencoder trains in one; leave torchrun out.")
         self.settings, self.device = settings, torch.device(device)
         self.images = torch.from_numpy(np.array(images)).to(self.device)
         self.data_sha256 = sha256(images)
@@ -177,8 +149,9 @@ class Autoencoding:
         """Return codes of norm √n for flat images in [0, 1]."""
         return normalize(self.encoder(1 - images).float(), dim=-1) * self.settings.widths[0] ** 0.5
 
-    def advance(self) -> Tensor:
-        """Take one step; return the mean-squared error, of the codes during the warm-up, of the images then."""
+    @by_itself
+    def advance(self, *, read_losses: bool = True) -> dict[str, float]:
+        """Take one step; return the mean-squared error, of the codes during the warm-up, of the images then, or nothing."""
         started, s = time.perf_counter(), self.settings
         fall = (1 + math.cos(math.pi * max(0, self.step - s.warm_up) / (s.steps - s.warm_up))) / 2
         warm = self.step < s.warm_up
@@ -189,10 +162,12 @@ class Autoencoding:
         self.adam.zero_grad(set_to_none=True)
         error.backward()
         self.adam.step()
+        losses = {"error": error.item()} if read_losses else {}
         self.step += 1
         self.seconds += time.perf_counter() - started
-        return error.detach()
+        return losses
 
+    @by_itself
     @torch.no_grad()
     def centre(self) -> Tensor:
         """Return the mean code of the training images, of at most 10,000 of them, shape (n,)."""
@@ -214,73 +189,42 @@ class Autoencoding:
         images = resize(images).flatten(1) if self.settings.dcgan else images.flatten(1).float() / 255
         return (self.decoder(self.encode(images) + self.settings.noise * self._normal()) - images).square().mean()
 
-    def _parts(self) -> tuple[Networks, Optimisers, torch.Generator]:
-        return {"decoder": self.decoder, "encoder": self.encoder}, {"adam": self.adam}, self.rng
+    def parts(self) -> Parts:
+        """Return what a step changes."""
+        return Parts({"decoder": self.decoder, "encoder": self.encoder}, {"adam": self.adam}, self.rng)
 
-    def save(self, path: Path) -> None:
-        """Write the whole state to `path` (.safetensors), atomically."""
-        save_run(path, *self._parts(), self._identity() | {"step": self.step, "seconds": self.seconds})
-
-    def restore(self, path: Path) -> None:
-        """Continue from what `save` wrote.
-
-        Raises
-        ------
-        ValueError
-            If `path` belongs to other settings or other images.
-        """
-        header = restore_run(path, *self._parts(), self._identity())
-        self.step, self.seconds = header["step"], header["seconds"]
-
-    def _identity(self) -> dict[str, object]:
+    def identity(self) -> dict[str, Any]:
+        """Return what the run is known by; the steps decide the step sizes, so that a longer run is another one."""
         settings = asdict(self.settings) | {"widths": list(self.settings.widths)}  # as JSON has them
         return {"settings": settings, "data_sha256": self.data_sha256}
 
+    save, restore = save_run, by_itself(restore_run)
 
-def train(
-    images: np.ndarray,
-    settings: AutoencoderSettings,
-    folder: Path | None = None,
-    *,
-    device: torch.device | str = "cpu",
-    checkpoint_every: int = 100,
-    progress: bool = True,
-) -> Autoencoding:
-    """Train a prior on uint8 (N, 28, 28) images, or continue the run that `folder` holds; None keeps nothing on disk."""
-    run = Autoencoding(images, settings, device)
-    checkpoint = None if folder is None else folder / "checkpoint.safetensors"
-    if checkpoint is not None and checkpoint.exists():
-        run.restore(checkpoint)
-    with tqdm(total=settings.steps, initial=run.step, unit="step", disable=not progress, mininterval=5) as bar:
-        while run.step < settings.steps:
-            error = run.advance()
-            bar.update()
-            if run.step % checkpoint_every == 0 or run.step == settings.steps:
-                bar.set_postfix({"error": f"{error:.2e}"})
-                if checkpoint is not None:
-                    run.save(checkpoint)
-    return run
+    @property
+    def architecture(self) -> str:
+        """What has been trained."""
+        if self.settings.dcgan:
+            return "DCGAN generator, 64 × 64, tuned as the decoder of an autoencoder"
+        return "bias-free ReLU network, decoder of an autoencoder in 28 × 28 pixels, resized to 64 × 64"
 
+    def trained(self) -> dict[str, Tensor]:
+        """Return the tensors that are worth keeping: those of the decoder, and a ReLU network's mean code."""
+        if isinstance(self.decoder, DCGANDecoder):
+            return self.decoder.network.state_dict()
+        return self.decoder.state_dict() | {"centre": self.centre()}
 
-# --- trained priors -----------------------------------------------------------------------------------------------------
+    def prior(self, tensors: Mapping[str, Tensor]) -> ReLUGenerator | ImageGenerator:
+        """Return the prior that is loaded from such tensors."""
+        if isinstance(self.decoder, DCGANDecoder):
+            network = deepcopy(self.decoder.network)
+            network.load_state_dict(tensors)
+            return ImageGenerator(network)
+        *weights, centre = (tensor.float() for tensor in tensors.values())
+        return image_prior(weights, centre)
 
-
-def ship(name: str, run: Autoencoding, held_out: Tensor) -> dict[str, Any]:
-    """Write the decoder of `run` in half precision to `demod/weights` as `name`, with its card, and return the card.
-
-    held_out are images (N, 64, 64) in [0, 1] that the training never saw; their representation error goes into the card.
-    """
-    if isinstance(run.decoder, DCGANDecoder):
-        architecture = "DCGAN generator, 64 × 64, tuned as the decoder of an autoencoder"
-        state = run.decoder.network.state_dict()
-    else:
-        architecture = "bias-free ReLU network, decoder of an autoencoder in 28 × 28 pixels, resized to 64 × 64"
-        state = run.decoder.state_dict() | {"centre": run.centre()}
-    tensors = rounded(name, run, state)
-    prior = _prior(run, tensors)
-    error = representation_error(prior, held_out.to(run.device))
-    nearest_image = nearest_training_image(prior, run.images.cpu()).median().item()
-    return write_shipped(name, run, tensors, architecture, error, {"nearest_training_image": nearest_image})
+    def measured(self, prior: Generator) -> dict[str, float]:
+        """Return what else a card says of the prior: how far its samples are from the training images, in the median."""
+        return {"nearest_training_image": nearest_training_image(prior, self.images.cpu()).median().item()}
 
 
 def nearest_training_image(G: Generator, images: Tensor, *, samples: int = 64) -> Tensor:
@@ -292,13 +236,3 @@ def nearest_training_image(G: Generator, images: Tensor, *, samples: int = 64) -
     drawn = drawn / drawn.amax((-2, -1), keepdim=True)
     closest = nearest(resize(images), drawn).signal
     return (align(closest, drawn) - drawn).square().sum((-2, -1)) / drawn.square().sum((-2, -1))
-
-
-def _prior(run: Autoencoding, tensors: dict[str, Tensor]) -> ReLUGenerator | ImageGenerator:
-    """Return the prior that is loaded from the tensors of `run`."""
-    if isinstance(run.decoder, DCGANDecoder):
-        network = deepcopy(run.decoder.network)
-        network.load_state_dict(tensors)
-        return ImageGenerator(network)
-    *weights, centre = (tensor.float() for tensor in tensors.values())
-    return image_prior(weights, centre)

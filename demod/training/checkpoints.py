@@ -4,8 +4,9 @@ A run that was cut off goes on from such a file as if it had not been, on the CP
 """
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -13,41 +14,61 @@ from torch.optim import Optimizer
 
 from demod.artifacts import load_tensors, save_tensors
 
-Networks = Mapping[str, nn.Module]
-Optimisers = Mapping[str, Optimizer]
+
+@dataclass(frozen=True)
+class Parts:
+    """What a step changes: networks and optimisers, by name, and the random stream."""
+
+    networks: Mapping[str, nn.Module]
+    optimisers: Mapping[str, Optimizer]
+    rng: torch.Generator
 
 
-def save_run(
-    path: Path, networks: Networks, optimisers: Optimisers, rng: torch.Generator, header: Mapping[str, Any]
-) -> None:
-    """Write the state of a run to `path` (.safetensors), atomically; header holds what is no tensor, as JSON has it."""
-    tensors = {f"{name}.{key}": value for name, network in networks.items() for key, value in network.state_dict().items()}
-    for name, optimiser in optimisers.items():
+class Resumable(Protocol):
+    """A run of training that can stop after any step and go on."""
+
+    step: int
+    seconds: float
+
+    def parts(self) -> Parts:
+        """Return what a step changes."""
+
+    def identity(self) -> dict[str, Any]:
+        """Return what the run is known by, as JSON has it: settings and a hash of the images."""
+
+
+def save_run(run: Resumable, path: Path) -> None:
+    """Write the whole state of a run to `path` (.safetensors), atomically."""
+    parts = run.parts()
+    tensors = {
+        f"{name}.{key}": value for name, network in parts.networks.items() for key, value in network.state_dict().items()
+    }
+    for name, optimiser in parts.optimisers.items():
         for i, moments in optimiser.state_dict()["state"].items():
             tensors |= {f"{name}.{i}.{key}": value for key, value in moments.items()}
-    save_tensors(path, tensors | {"rng": rng.get_state()}, header)
+    header = run.identity() | {"step": run.step, "seconds": run.seconds}
+    save_tensors(path, tensors | {"rng": parts.rng.get_state()}, header)
 
 
-def restore_run(
-    path: Path, networks: Networks, optimisers: Optimisers, rng: torch.Generator, identity: Mapping[str, Any]
-) -> dict[str, Any]:
-    """Bring networks, optimisers and stream to the state that `save_run` wrote; return its header.
+def restore_run(run: Resumable, path: Path) -> None:
+    """Bring a run to the state that `save_run` wrote.
 
     Raises
     ------
     ValueError
-        If the header does not hold `identity`: `path` belongs to other settings or other images.
+        If `path` belongs to a run with other settings or other images.
     """
     tensors, header = load_tensors(path)
+    identity, parts = run.identity(), run.parts()
     if different := sorted(key for key in identity if header.get(key) != identity[key]):
         raise ValueError(f"{path} was written with other {', '.join(different)}; train in another folder or delete it.")
-    for name, network in networks.items():
+    for name, network in parts.networks.items():
         network.load_state_dict({key: tensors[f"{name}.{key}"] for key in network.state_dict()})
-    for name, optimiser in optimisers.items():
+    for name, optimiser in parts.optimisers.items():
         state: dict[int, dict[str, Tensor]] = {}
         for key in (key for key in tensors if key.startswith(f"{name}.")):
             _, i, moment = key.split(".")
             state.setdefault(int(i), {})[moment] = tensors[key]
         optimiser.load_state_dict({"state": state, "param_groups": optimiser.state_dict()["param_groups"]})
-    rng.set_state(tensors["rng"])
-    return header
+    parts.rng.set_state(tensors["rng"])
+    run.step, run.seconds = header["step"], header["seconds"]

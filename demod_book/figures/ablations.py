@@ -2,18 +2,19 @@
 
 import numpy as np
 from matplotlib.figure import Figure
-from scipy.stats import binomtest
 
 from demod_book.figures.style import BLACK, BLUE, GREEN, ORANGE, canvas
 
 
-def plot_variants(labels: list[str], recovered: np.ndarray, iterations: list[np.ndarray], trials: int) -> Figure:
-    """Draw for each variant the share recovered with its interval, and the iterations of those that were."""
+def plot_variants(labels: list[str], recovered: np.ndarray, iterations: list[np.ndarray]) -> Figure:
+    """Draw for each variant the share recovered, with its interval, and the iterations of those that were.
+
+    recovered is (variants, 3): the share and the ends of its interval.
+    """
     fig, (left, right) = canvas(1, 2, size=(6.6, 0.42 * len(labels) + 1.0), sharey=True)
     place = -np.arange(len(labels))
-    interval = [binomtest(int(count), trials).proportion_ci(method="wilson") for count in recovered]
-    share = recovered / trials
-    left.errorbar(share, place, xerr=np.abs(np.array(interval).T - share), fmt="o", color=BLUE, capsize=3)
+    share, *ends = recovered.T
+    left.errorbar(share, place, xerr=np.abs(ends - share), fmt="o", color=BLUE, capsize=3)
     left.set(xlabel="share recovered", xlim=(-0.04, 1.04))
     left.set_yticks(place, labels)
     for y, values in zip(place, iterations, strict=True):

@@ -1,10 +1,10 @@
 """Figures of Algorithm 1 on random networks."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
-from scipy.stats import binomtest
 
 from demod_book.figures.style import (
     BLACK,
@@ -35,15 +35,16 @@ def plot_convergence(residuals: dict[str, np.ndarray]) -> Figure:
     return fig
 
 
-def plot_success(dimensions: np.ndarray, successes: dict[str, np.ndarray], problems: int) -> Figure:
-    """Draw the share of recovered problems against n for each schedule of the sign check, with 95 % Wilson intervals."""
+def plot_success(dimensions: Sequence[int], recovered: dict[str, np.ndarray]) -> Figure:
+    """Draw the share of recovered problems against n for each schedule of the sign check.
+
+    recovered maps a schedule to (dimensions, 3): the share and the ends of its interval.
+    """
     fig, ax = canvas(size=(6.0, 3.4))
-    for k, (check, counts) in enumerate(successes.items()):
-        share = counts / problems
-        interval = [binomtest(int(count), problems).proportion_ci(method="wilson") for count in counts]
-        reach = np.abs(np.array(interval).T - share)
+    for k, (check, values) in enumerate(recovered.items()):
+        share, *ends = values.T
         place = np.arange(len(dimensions)) + 0.12 * (k - 1)
-        ax.errorbar(place, share, reach, fmt="o", color=CHECKS[check], capsize=3, label=check)
+        ax.errorbar(place, share, np.abs(ends - share), fmt="o", color=CHECKS[check], capsize=3, label=check)
     ax.set(xlabel="latent dimension $n = p$", ylabel="share recovered", ylim=(0, 1.04))
     ax.set_xticks(np.arange(len(dimensions)), [str(n) for n in dimensions])
     fig.legend(title="sign check", loc="outside right upper", frameon=False)

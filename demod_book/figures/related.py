@@ -41,20 +41,19 @@ def plot_methods(ratios: np.ndarray, success: Mapping[str, np.ndarray], bands: n
     return fig
 
 
-def plot_halves(rows: Mapping[str, tuple[str, np.ndarray, np.ndarray]], codes: tuple[int, ...]) -> Figure:
+def plot_halves(rows: Mapping[str, tuple[str, np.ndarray]], codes: tuple[int, ...]) -> Figure:
     """Draw ℓ_50/(n + p) with its 95 % interval, a row for each key of ROWS and a dot for each n = p, open for the first.
 
-    rows maps a key to (method, values, standard errors of their logarithms).
+    rows maps a key to (method, (3, codes)): the values and the ends of their intervals.
     """
     fig, ax = canvas(size=(6.0, 0.75 * len(rows) + 0.9))
     offsets = 0.5 * (np.arange(len(codes)) / (len(codes) - 1) - 0.5)
-    for i, (method, values, errors) in enumerate(rows.values()):
+    for i, (method, values) in enumerate(rows.values()):
         _, colour, marker = METHODS[method]
-        for k, (value, error) in enumerate(zip(values, errors, strict=True)):
-            interval = value * np.exp(1.96 * error * np.array([-1, 1]))
-            ax.plot(interval, [i + offsets[k]] * 2, color=colour, linewidth=1.5)
+        for k, (value, low, high) in enumerate(values.T):
+            ax.plot([low, high], [i + offsets[k]] * 2, color=colour, linewidth=1.5)
             ax.plot(value, i + offsets[k], marker, color=colour, markerfacecolor=colour if k else "white", markersize=6)
-            ax.annotate(f"$n = {codes[k]}$", (interval[1], i + offsets[k]), (4, 0), textcoords="offset points", va="center")
+            ax.annotate(f"$n = {codes[k]}$", (high, i + offsets[k]), (4, 0), textcoords="offset points", va="center")
     ax.set_yticks(range(len(rows)), [ROWS[key] for key in rows])
     ax.set(ylim=(len(rows) - 0.5, -0.5), xlabel=r"$\ell_{50}\ /\ (n + p)$", xlim=(0, ax.get_xlim()[1] * 1.08))
     return fig

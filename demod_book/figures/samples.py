@@ -26,12 +26,12 @@ def plot_success(ratios: dict[int, np.ndarray], success: dict[int, np.ndarray], 
 def plot_phase(
     n: np.ndarray, ell: np.ndarray, success: np.ndarray, half: dict[int, float], fit: tuple[float, float]
 ) -> Figure:
-    """Draw each cell at (n, ℓ), as dark as its share of recovered problems, with ℓ_50, its power law and two bounds.
+    """Draw each task at (n, ℓ), as dark as its share of recovered problems, with ℓ_50, its power law and two bounds.
 
     half maps n to ℓ_50; fit is (factor, exponent) of the power law through them.
     """
     fig, ax = canvas(size=(6.0, 4.2))
-    cells = ax.scatter(n, ell, c=success, cmap="Blues", vmin=0, vmax=1, edgecolor=GREY, linewidth=0.6, s=60, marker="s")
+    tasks = ax.scatter(n, ell, c=success, cmap="Blues", vmin=0, vmax=1, edgecolor=GREY, linewidth=0.6, s=60, marker="s")
     line = np.geomspace(n.min() / 1.2, n.max() * 1.2, 50)
     ax.plot(line, fit[0] * line ** fit[1], color=ORANGE, label=rf"half recovered: $\ell \propto n^{{{fit[1]:.2f}}}$")
     ax.plot(list(half), list(half.values()), "o", color=ORANGE, markersize=6, markeredgecolor="white")
@@ -41,7 +41,7 @@ def plot_phase(
     ax.set_xticks(sorted(set(n.tolist())), [str(int(k)) for k in sorted(set(n.tolist()))])
     ax.minorticks_off()
     ax.set_yticks([10, 30, 100, 300, 1000], ["10", "30", "100", "300", "1000"])
-    fig.colorbar(cells, label="share recovered")
+    fig.colorbar(tasks, label="share recovered")
     fig.legend(*ax.get_legend_handles_labels(), loc="outside lower center", ncols=1, frameon=False, fontsize=9)
     return fig
 

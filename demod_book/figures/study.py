@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 
 from demod_book.figures.style import BLACK, BLUE, GREY, ORANGE, SKY, canvas
 
-KINDS = {"learned": BLUE, "classical": ORANGE, "for nothing": GREY}
+KINDS = {"learned": BLUE, "classical": ORANGE, "trivial": GREY}
 
 
 def plot_intervals(kinds: dict[str, str], digit: np.ndarray, modulator: np.ndarray) -> Figure:

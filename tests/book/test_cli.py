@@ -11,8 +11,9 @@ from typer.testing import CliRunner
 from demod import data as data_module
 from demod.artifacts import read_json, write_json
 from demod.data import MNISTUnavailableError
+from demod.studies import blocks as image_blocks
 from demod.studies import images as image_study
-from demod.training import adversarial, autoencoder
+from demod.training import loop, recipes
 from demod_book import cli
 from demod_book.build import build as build_module
 from demod_book.build.folders import BuildError
@@ -35,7 +36,7 @@ def mnist(monkeypatch):
         return np.full((SPLITS[split], 28, 28), 255, np.uint8), np.zeros(SPLITS[split], np.uint8)
 
     monkeypatch.setattr(data_module, "load_mnist", load)
-    monkeypatch.setattr(adversarial, "load_mnist", load)
+    monkeypatch.setattr(recipes, "load_mnist", load)
 
 
 @pytest.fixture
@@ -44,10 +45,10 @@ def no_mnist(monkeypatch):
         raise MNISTUnavailableError("MNIST was not found; set DEMOD_DATA_DIR.")
 
     monkeypatch.setattr(data_module, "load_mnist", load)
-    monkeypatch.setattr(adversarial, "load_mnist", load)
+    monkeypatch.setattr(recipes, "load_mnist", load)
 
 
-@pytest.mark.parametrize("arguments", [[], ["build"], ["claims"], ["data"], ["train"]])
+@pytest.mark.parametrize("arguments", [[], ["build"], ["claims"], ["data"], ["train"], ["study"]])
 def test_help_is_shown_and_succeeds(arguments):
     shown = demod(*arguments, "--help")
     assert shown.exit_code == 0
@@ -68,6 +69,7 @@ def test_help_does_not_wait_for_torch():
         ["build", "--device", "tpu"],
         ["claims", "--group", "X"],
         ["train", "faces"],
+        ["study", "--blocks", "0"],
     ],
 )
 def test_a_wrong_command_line_exits_with_2(arguments):
@@ -107,87 +109,121 @@ def test_data_without_mnist_exits_with_1_and_says_what_to_do(no_mnist):
     assert "set DEMOD_DATA_DIR" in shown.stderr
 
 
-@pytest.mark.parametrize(("name", "pixel"), [("digits", 0.0), ("distortions", None)])
-def test_train_trains_and_ships_with_held_out_images(mnist, monkeypatch, tmp_path, name, pixel):
+@pytest.fixture
+def trained(monkeypatch):
+    """What `demod train` asks of the loop and ships, in place of hours of training."""
     asked = {}
 
-    def train(images, settings, folder, *, device, compiled):
-        asked.update(images=images, settings=settings, folder=folder, device=device, compiled=compiled)
-        return "run"
+    def train(run, folder):
+        asked.update(run=run, settings=run.settings, folder=folder, device=run.device)
+        return run
 
     def ship(name, run, held_out):
-        asked.update(name=name, run=run, held_out=held_out)
-        return {"representation_error": {"median": 1e-3}}
+        assert run is asked["run"]
+        asked.update(name=name, held_out=held_out)
+        return {"representation_error": {"median": 0.25}}
 
-    monkeypatch.setattr(adversarial, "train", train)
-    monkeypatch.setattr(adversarial, "ship", ship)
-    assert demod("train", name, "--folder", str(tmp_path), "--device", "cpu").exit_code == 0
-    assert asked["settings"] == adversarial.SETTINGS[name]
-    assert not asked["compiled"]
-    assert asked["folder"] == tmp_path / name
-    assert (asked["name"], asked["run"], asked["device"]) == (name, "run", torch.device("cpu"))
-    held_out = asked["held_out"]
-    assert held_out.shape[1:] == (64, 64)
-    assert held_out.min() >= 0
-    assert held_out.max() <= 1
-    if pixel is not None:  # a digit is inverted: ink 255 becomes black
-        assert held_out.unique().tolist() == [pixel]
+    monkeypatch.setattr(loop, "train", train)
+    monkeypatch.setattr(recipes, "ship", ship)
+    return asked
 
 
-def test_train_does_not_ship_unless_asked(mnist, monkeypatch, tmp_path):
-    monkeypatch.setattr(adversarial, "train", lambda *_, **__: "run")
-    monkeypatch.delattr(adversarial, "ship")
-    monkeypatch.setattr(adversarial, "ship", None, raising=False)
+@pytest.mark.parametrize(
+    ("name", "held_out", "pixels"),
+    [("digits", 4, [0.0]), ("distortions", 64, None), ("digits-tuned", 4, [0.0]), ("relu-digits", 4, [0.0]),
+     ("relu-edge", 500, None)],
+)  # fmt: skip
+def test_train_trains_and_ships_with_held_out_images(mnist, trained, tmp_path, name, held_out, pixels):
+    shown = demod("train", name, "--folder", str(tmp_path), "--device", "cpu")
+    assert shown.exit_code == 0
+    assert f"{name} shipped: median representation error 2.50e-01" in shown.stdout
+    assert trained["settings"] == recipes.RECIPES[name].settings
+    assert trained["folder"] == tmp_path / name
+    assert (trained["name"], trained["device"]) == (name, torch.device("cpu"))
+    assert trained["held_out"].shape == (held_out, 64, 64)
+    assert 0 <= trained["held_out"].min() <= trained["held_out"].max() <= 1
+    if pixels is not None:  # a digit is inverted: ink 255 becomes black
+        assert trained["held_out"].unique().tolist() == pixels
+
+
+def test_train_does_not_ship_unless_asked(trained, tmp_path):
     assert demod("train", "distortions", "--folder", str(tmp_path), "--no-ship").exit_code == 0
+    assert "name" not in trained
 
 
-def test_train_takes_other_settings_but_does_not_ship_them(monkeypatch, tmp_path):
-    asked = {}
-
-    def train(images, settings, folder, *, device, compiled):
-        asked.update(settings=settings, compiled=compiled)
-
-    monkeypatch.setattr(adversarial, "train", train)
+def test_train_takes_other_settings_but_does_not_ship_them(trained, tmp_path, monkeypatch):
     other = ["--base-width", "8", "--steps", "3", "--batch-size", "16", "--seed", "5"]
     refused = demod("train", "distortions", "--folder", str(tmp_path), *other)
     assert refused.exit_code == 1
     assert "add --no-ship" in refused.stderr
-    assert asked == {}
-    assert demod("train", "distortions", "--folder", str(tmp_path), "--no-ship", "--compile", *other).exit_code == 0
-    assert asked["compiled"]
-    assert asked["settings"] == replace(adversarial.SETTINGS["distortions"], base_width=8, steps=3, batch_size=16, seed=5)
+    assert trained == {}
+    assert demod("train", "distortions", "--folder", str(tmp_path), "--no-ship", *other).exit_code == 0
+    standard = recipes.RECIPES["distortions"].settings
+    assert trained["settings"] == replace(standard, base_width=8, steps=3, batch_size=16, seed=5)
 
 
-def test_autoencode_trains_and_ships_with_held_out_images(monkeypatch, tmp_path):
-    small = replace(autoencoder.SETTINGS["relu-edge"], widths=(4, 8), steps=3, encoder=8, batch_size=4)
-    monkeypatch.setitem(autoencoder.SETTINGS, "relu-edge", small)
-    seen = {}
-
-    def ship(name, run, held_out):
-        seen.update(name=name, steps=run.step, held_out=held_out.shape)
-        return {"representation_error": {"median": 0.25}}
-
-    monkeypatch.setattr(autoencoder, "ship", ship)
-    shown = demod("autoencode", "relu-edge", "--folder", str(tmp_path), "--device", "cpu")
-    assert shown.exit_code == 0
-    assert "relu-edge shipped: median representation error 2.50e-01" in shown.stdout
-    assert seen == {"name": "relu-edge", "steps": 3, "held_out": (500, 64, 64)}
+def test_train_compiles_where_it_is_asked_to(trained, tmp_path, monkeypatch):
+    compiled = []
+    monkeypatch.setattr(torch.nn.Module, "compile", lambda network: compiled.append(network))
+    assert demod("train", "distortions", "--folder", str(tmp_path), "--no-ship", "--compile").exit_code == 0
+    assert compiled == [trained["run"].G, trained["run"].D]
 
 
-def test_an_unknown_prior_is_refused_with_the_known_ones():
-    shown = demod("autoencode", "relu-faces")
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["relu-faces"], "the priors that can be trained are digits, distortions, digits-tuned, relu-digits, relu-bump"),
+        (["distortions", "--seed", "99999999999999999999"], "seed is 99999999999999999999, but it must be less than 2**63"),
+        (["distortions", "--seed", "-1"], "seed is -1, but it must be at least 0"),
+        (["relu-edge", "--base-width", "8"], "base_width: only the training of a DCGAN has this setting"),
+    ],
+)
+def test_what_cannot_be_trained_is_refused_with_what_can(trained, arguments, message):
+    shown = demod("train", *arguments)
     assert shown.exit_code == 2
-    assert "the priors are digits-tuned, relu-digits, relu-bump" in " ".join(shown.stderr.split())
+    assert message in " ".join(shown.stderr.split())
+    assert trained == {}
 
 
-def test_study_stores_its_cells_with_the_command_that_made_them(monkeypatch, tmp_path):
-    cell = {"method": "constant", "family": "edge", "number": 0, "count": 2}
-    monkeypatch.setattr(image_study, "study_cells", lambda blocks: [cell])
-    output = tmp_path / "study.npz"
-    folder = ("--folder", str(tmp_path / "cells"), "--output", str(output), "--jobs", "1")
-    assert demod("study", "--blocks", "3", *folder).exit_code == 0
-    assert image_study.Study.load(output).cells == [cell]
-    assert read_json(output.with_suffix(".json"))["command"] == "demod study --blocks 3"
+@pytest.fixture
+def one_task(monkeypatch):
+    """A study of a single trivial task, on digits in place of MNIST's."""
+    task = image_study.ImageTask("constant", "edge", 0, 2)
+    monkeypatch.setattr(image_study, "study_tasks", lambda blocks: [task])
+    monkeypatch.setattr(image_blocks, "mnist_available", lambda: True)
+    for module in (image_blocks, image_study):
+        monkeypatch.setattr(module, "load_mnist", lambda split: (np.full((10_000, 28, 28), 9, np.uint8), None))
+    return task
+
+
+def study(tmp_path, *arguments):
+    return demod("study", "--folder", str(tmp_path / "tasks"), "--output", str(tmp_path / "study.npz"), *arguments)
+
+
+def test_study_stores_its_tasks_with_the_command_that_made_them_and_its_data(one_task, tmp_path):
+    assert study(tmp_path, "--blocks", "3", "--jobs", "1").exit_code == 0
+    assert image_study.Study.load(tmp_path / "study.npz").tasks == [one_task]
+    card = read_json(tmp_path / "study.json")
+    assert card["command"] == "demod study --blocks 3"
+    assert list(card["data"]) == ["MNIST test digits"]
+
+
+def test_study_without_mnist_is_refused_and_leaves_the_stored_one(one_task, tmp_path, monkeypatch):
+    def load(split):
+        raise MNISTUnavailableError("MNIST was not found; set DEMOD_DATA_DIR.")
+
+    monkeypatch.setattr(image_study, "load_mnist", load)
+    (tmp_path / "study.npz").write_bytes(b"stored")
+    shown = study(tmp_path)
+    assert shown.exit_code == 1
+    assert "set DEMOD_DATA_DIR" in shown.stderr
+    assert (tmp_path / "study.npz").read_bytes() == b"stored"
+
+
+def test_study_with_no_jobs_is_refused(one_task, tmp_path):
+    shown = study(tmp_path, "--jobs", "0")
+    assert shown.exit_code == 2
+    assert "jobs is 0, but at least one task must run at a time" in " ".join(shown.stderr.split())
 
 
 def test_train_without_mnist_exits_with_1(no_mnist, tmp_path):

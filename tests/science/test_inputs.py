@@ -55,7 +55,7 @@ from demod.landscape import (
 from demod.objective import gradient, half_squared_norm, objective, one_sided_gradient
 from demod.priors.image import ImageGenerator, InstanceGenerator, closest_in_range, draw_codes, representation_error
 from demod.priors.relu import ReLUPrior, load_prior
-from demod.studies.random_problems import recover_cell
+from demod.studies.random_problems import recover_problems
 from demod.studies.statistics import exponent, half_point
 from demod.wdc import (
     bound_wdc,
@@ -414,10 +414,10 @@ WRONG = {
     "digits before the first": (lambda: mnist_problems(-1, 2), r"first is -1, .*at least 0"),
     # studies
     "a cell without trials": (
-        lambda: recover_cell({"n": 1, "p": 1, "ell": 9, "trials": 0}, stream()),
+        lambda: recover_problems({"n": 1, "p": 1, "ell": 9, "trials": 0}, stream()),
         r"trials is 0, .*at least 1",
     ),
-    "a cell without sizes": (lambda: recover_cell({"n": 1}, stream()), r"cell has no p, ell, trials, .*add"),
+    "a task without sizes": (lambda: recover_problems({"n": 1}, stream()), r"task has no p, ell, trials, .*add"),
     "more successes than trials": (lambda: half_point([1, 2], [0, 30], 10), r"successes is \[0, 30\], .*count again"),
     "no successes": (lambda: half_point([1, 2], [0, 0], 10), r"\[0, 0\] of 10 .*must give"),
     "a slope through errors of zero": (lambda: exponent([1, 2], [1, 2], [0, 0]), r"sizes, values and errors .*all positive"),

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from demod.studies.comparison import GENERATORS, SPARSITY, SUBSPACES, method_cell, method_seconds, nonzero_share, plant
+from demod.studies.comparison import GENERATORS, SPARSITY, SUBSPACES, method_seconds, nonzero_share, plant, run_method
 from demod.studies.random_problems import SUCCESS
 from demod.studies.sweeps import sweep
 
@@ -12,7 +12,7 @@ METHODS = SUBSPACES + SPARSITY + GENERATORS
 
 @pytest.mark.parametrize("method", METHODS)
 def test_every_method_recovers_most_problems_where_measurements_are_plenty(method, rng):
-    errors = method_cell({"method": method, "n": 3, "ell": 200, "trials": 5}, rng)["error"]
+    errors = run_method({"method": method, "n": 3, "ell": 200, "trials": 5}, rng)["error"]
     assert errors.shape == (5,)
     assert (errors <= SUCCESS).sum() >= 4  # one start may end elsewhere
 
@@ -34,16 +34,16 @@ def test_in_phase_retrieval_both_factors_are_the_same(method, rng):
 
 @pytest.mark.parametrize("method", ["inversion", "csgm"])
 def test_where_the_modulator_is_known_the_error_is_that_of_the_signals_code(method):
-    cell = {"method": method, "n": 6, "ell": 12, "trials": 1}
+    task = {"method": method, "n": 6, "ell": 12, "trials": 1}
     solve, h0, _ = plant(method, 6, 12, torch.Generator().manual_seed(7))
     expected = (solve().h - h0).norm() / h0.norm()
-    (error,) = method_cell(cell, torch.Generator().manual_seed(7))["error"]
+    (error,) = run_method(task, torch.Generator().manual_seed(7))["error"]
     assert expected > SUCCESS  # about six entries are not switched off: too few
     torch.testing.assert_close(error, expected)
 
 
 def test_lifting_needs_more_measurements_than_there_are_unknowns(rng):
-    few, many = (method_cell({"method": "lifted", "n": 8, "ell": ell, "trials": 4}, rng)["error"] for ell in (12, 60))
+    few, many = (run_method({"method": "lifted", "n": 8, "ell": ell, "trials": 4}, rng)["error"] for ell in (12, 60))
     assert (few > SUCCESS).all()
     assert (many <= SUCCESS).all()
 
@@ -64,8 +64,8 @@ def test_a_time_is_the_median_of_fresh_problems(rng, monkeypatch):
     assert method_seconds("lifted", 3, 20, rng) == 2.0
 
 
-def test_a_cell_has_a_stream_of_its_own(tmp_path):
-    cells = [{"method": "bilinear_gradient", "n": 2, "ell": 20, "trials": trials} for trials in (2, 3)]
-    forward = sweep(method_cell, cells, tmp_path / "forward", seed=1)
-    backward = sweep(method_cell, cells[::-1], tmp_path / "backward", seed=1)[::-1]
+def test_a_task_has_a_stream_of_its_own(tmp_path):
+    tasks = [{"method": "bilinear_gradient", "n": 2, "ell": 20, "trials": trials} for trials in (2, 3)]
+    forward = sweep(run_method, tasks, tmp_path / "forward", seed=1)
+    backward = sweep(run_method, tasks[::-1], tmp_path / "backward", seed=1)[::-1]
     assert all(torch.equal(a["error"], b["error"]) for a, b in zip(forward, backward, strict=True))

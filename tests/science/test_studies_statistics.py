@@ -1,7 +1,15 @@
 import numpy as np
 import pytest
 
-from demod.studies.statistics import difference_interval, median_interval, share_interval
+from demod.studies.statistics import (
+    NORMAL_POINT,
+    difference_interval,
+    log_interval,
+    median_interval,
+    normal_interval,
+    share_interval,
+    share_intervals,
+)
 
 
 @pytest.mark.parametrize(("successes", "trials"), [(0, 16), (3, 20), (50, 100), (16, 16)])
@@ -41,6 +49,32 @@ def test_an_interval_for_a_median_holds_it_at_least_95_times_in_100(count):
     held = [low <= np.log(2) <= high for _, low, high in map(median_interval, draws)]
     assert 0.935 < np.mean(held) < 0.99  # 2,000 draws: three standard errors are .015
     assert median_interval(draws[0])[0] == pytest.approx(np.median(draws[0]))
+
+
+def test_the_ends_for_a_median_are_two_of_the_values():
+    values = [8.0, 1.0, 5.0, 3.0, 2.0, 13.0]
+    assert median_interval(values) == (4.0, 1.0, 13.0)  # of six only the least and the largest hold it with 95 %
+    _, low, high = median_interval(list(range(25)))
+    assert (low, high) == (7.0, 17.0)  # as tables of the sign test have it: the 8th and the 18th of 25
+
+
+def test_intervals_of_many_counts_are_those_of_each():
+    counts = np.array([[0, 3, 16], [7, 8, 9]])
+    intervals = share_intervals(counts, 16)
+    assert intervals.shape == (2, 3, 3)
+    assert all(tuple(intervals[index]) == share_interval(int(count), 16) for index, count in np.ndenumerate(counts))
+
+
+def test_a_normal_interval_holds_its_value_95_times_in_100():
+    drawn = np.random.default_rng(2).normal(3.0, 0.5, 4000)
+    held = [low <= 3.0 <= high for _, low, high in (normal_interval(value, 0.5) for value in drawn)]
+    assert 0.94 < np.mean(held) < 0.96  # 4,000 draws: three standard errors are .01
+
+
+def test_an_interval_of_a_logarithm_is_a_normal_one_of_the_logarithm():
+    value, error = np.array([1e-3, 4.0, 70.0]), np.array([0.2, 0.1, 0.05])
+    expected = np.exp([np.log(value), np.log(value) - NORMAL_POINT * error, np.log(value) + NORMAL_POINT * error])
+    np.testing.assert_allclose(log_interval(value, error), expected)
 
 
 def test_counts_that_are_none_and_too_few_values_are_refused():

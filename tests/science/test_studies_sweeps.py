@@ -15,61 +15,94 @@ import torch
 from scipy.special import expit
 
 from demod.artifacts import load_tensors
-from demod.studies.random_problems import SUCCESS, recover_cell
+from demod.studies.random_problems import SUCCESS, recover_problems
 from demod.studies.statistics import exponent, half_point
 from demod.studies.sweeps import sweep
 
-CELLS = [
+TASKS = [
     {"n": 2, "p": 2, "inner1": [20], "inner2": [20], "ell": ell, "trials": 3, "iterations": 40} for ell in range(60, 100, 5)
 ]
 
 
 def contents(folder: Path) -> dict[str, bytes]:
-    """The finished cells; a write that was killed leaves a hidden file, which no one reads."""
+    """The finished tasks; a write that was killed leaves a hidden file, which no one reads."""
     return {path.name: path.read_bytes() for path in folder.glob("[!.]*.safetensors")}
 
 
-def test_the_results_are_those_of_the_cells_in_their_order(tmp_path):
-    results = sweep(recover_cell, CELLS, tmp_path, seed=1, jobs=1)
-    assert [set(result) for result in results] == [{"error", "residual", "iterations"}] * len(CELLS)
-    for cell, result in zip(CELLS, results, strict=True):
-        (path,) = [path for path in tmp_path.iterdir() if load_tensors(path)[1]["cell"] == cell]
+def test_the_results_are_those_of_the_tasks_in_their_order(tmp_path):
+    results = sweep(recover_problems, TASKS, tmp_path, seed=1, jobs=1)
+    assert [set(result) for result in results] == [{"error", "residual", "iterations"}] * len(TASKS)
+    for task, result in zip(TASKS, results, strict=True):
+        (path,) = [path for path in tmp_path.iterdir() if load_tensors(path)[1]["task"] == task]
         assert torch.equal(load_tensors(path)[0]["error"], result["error"])
 
 
-def test_the_number_of_workers_and_the_order_of_the_cells_change_no_byte(tmp_path):
-    sweep(recover_cell, CELLS, tmp_path / "one", seed=1, jobs=1)
-    sweep(recover_cell, CELLS[::-1], tmp_path / "two", seed=1, jobs=2)
+def test_the_number_of_workers_and_the_order_of_the_tasks_change_no_byte(tmp_path):
+    sweep(recover_problems, TASKS, tmp_path / "one", seed=1, jobs=1)
+    sweep(recover_problems, TASKS[::-1], tmp_path / "two", seed=1, jobs=2)
     assert contents(tmp_path / "one") == contents(tmp_path / "two")
 
 
-def test_another_seed_or_cell_has_another_stream(tmp_path):
-    twin = [{**CELLS[0], "number": k} for k in range(2)]
-    (a, b), (c, _) = (sweep(draw_cell, twin, tmp_path, seed=seed, jobs=1) for seed in (1, 2))
+def test_another_seed_or_task_has_another_stream(tmp_path):
+    twin = [{**TASKS[0], "number": k} for k in range(2)]
+    (a, b), (c, _) = (sweep(draw_number, twin, tmp_path, seed=seed, jobs=1) for seed in (1, 2))
     assert len({a["number"].item(), b["number"].item(), c["number"].item()}) == 3
 
 
-def draw_cell(cell, rng):
+def draw_number(task, rng):
     return {"number": torch.randn(1, generator=rng, dtype=torch.float64)}
 
 
-def test_finished_cells_are_not_run_again(tmp_path):
-    sweep(draw_cell, CELLS[:3], tmp_path, seed=1, jobs=1)
+def test_finished_tasks_are_not_run_again(tmp_path):
+    sweep(draw_number, TASKS[:3], tmp_path, seed=1, jobs=1)
     before = {path: path.stat().st_mtime_ns for path in tmp_path.iterdir()}
-    sweep(draw_cell, CELLS[:5], tmp_path, seed=1, jobs=1)
+    sweep(draw_number, TASKS[:5], tmp_path, seed=1, jobs=1)
     assert {path: path.stat().st_mtime_ns for path in before} == before
     assert len(list(tmp_path.iterdir())) == 5
 
 
-def test_a_cell_that_occurs_twice_is_refused(tmp_path):
-    with pytest.raises(ValueError, match="1 cells occur twice"):
-        sweep(draw_cell, [CELLS[0], CELLS[0]], tmp_path, seed=1)
+def test_a_task_that_occurs_twice_is_refused(tmp_path):
+    with pytest.raises(ValueError, match="tasks has 1 that occur twice"):
+        sweep(draw_number, [TASKS[0], TASKS[0]], tmp_path, seed=1)
 
 
-# Losses. A cell waits for a token, so that a test decides how many finish and the others are at work when the blow falls.
+def test_other_inputs_make_all_tasks_anew_with_the_same_streams(tmp_path):
+    first, second, third = (
+        sweep(draw_number, TASKS[:2], tmp_path, seed=1, jobs=1, inputs=inputs)
+        for inputs in (None, {"data": "a"}, {"data": "b"})
+    )
+    assert len(list(tmp_path.iterdir())) == 6
+    assert [result["number"] for result in first] == [result["number"] for result in second]
+    assert [result["number"] for result in first] == [result["number"] for result in third]
 
 
-def waiting_cell(cell, rng):
+def test_a_task_has_the_stream_that_it_always_had(tmp_path):
+    (result,) = sweep(draw_number, [{"n": 2, "noise": 0.0}], tmp_path, seed=3)
+    stream = torch.Generator().manual_seed(0xBD0524EF)  # the first 32 bits of the SHA-256 of [{"n": 2, "noise": 0.0}, 3, ""]
+    assert torch.equal(result["number"], torch.randn(1, generator=stream, dtype=torch.float64))
+
+
+def test_the_state_of_torch_changes_no_bit_of_a_task(tmp_path):
+    (expected,) = sweep(recover_problems, TASKS[:1], tmp_path / "usual", seed=1)
+    torch.set_default_device("meta")
+    try:
+        with torch.inference_mode():
+            (found,) = sweep(recover_problems, TASKS[:1], tmp_path / "other", seed=1)
+    finally:
+        torch.set_default_device(None)
+    assert torch.equal(found["error"], expected["error"])
+
+
+@pytest.mark.parametrize(("jobs", "kind", "message"), [(0, ValueError, "jobs is 0"), (1.5, TypeError, "jobs is 1.5")])
+def test_jobs_that_cannot_be_are_refused(tmp_path, jobs, kind, message):
+    with pytest.raises(kind, match=message):
+        sweep(draw_number, TASKS[:1], tmp_path, seed=1, jobs=jobs)
+
+
+# Losses. A task waits for a token, so that a test decides how many finish and the others are at work when the blow falls.
+
+
+def waiting_task(task, rng):
     """Take a token from the folder that TOKENS names, or wait for one, then run."""
     while True:
         for token in Path(os.environ["TOKENS"]).iterdir():
@@ -77,44 +110,44 @@ def waiting_cell(cell, rng):
                 token.unlink()
             except FileNotFoundError:  # another worker was faster
                 continue
-            return recover_cell(cell, rng)
+            return recover_problems(task, rng)
         time.sleep(0.01)
 
 
 @pytest.fixture
 def hand_out(tmp_path, monkeypatch):
-    """Allow so many more cells to run."""
+    """Allow so many more tasks to run."""
     folder, numbers = tmp_path / "tokens", itertools.count()
     folder.mkdir()
     monkeypatch.setenv("TOKENS", str(folder))
 
-    def allow(cells):
-        for _ in range(cells):
+    def allow(tasks):
+        for _ in range(tasks):
             (folder / f"{next(numbers)}").touch()
 
     return allow
 
 
-def wait_for(folder, cells, patience=600):
+def wait_for(folder, tasks, patience=600):
     end = time.monotonic() + patience
-    while not folder.is_dir() or len(contents(folder)) < cells:
-        assert time.monotonic() < end, f"not {cells} cells in {patience} s"
+    while not folder.is_dir() or len(contents(folder)) < tasks:
+        assert time.monotonic() < end, f"not {tasks} tasks in {patience} s"
         time.sleep(0.01)
 
 
 SCRIPT = """
 import sys
 sys.path.insert(0, {tests!r})
-from test_studies_sweeps import CELLS, waiting_cell
+from test_studies_sweeps import TASKS, waiting_task
 from demod.studies.sweeps import sweep
 if __name__ == "__main__":
-    sweep(waiting_cell, CELLS, {folder!r}, seed=1, jobs=2)
+    sweep(waiting_task, TASKS, {folder!r}, seed=1, jobs=2)
 """
 
 
 def test_a_sweep_that_is_killed_five_times_leaves_the_bytes_of_one_that_is_not(tmp_path, hand_out):
-    hand_out(len(CELLS))
-    sweep(waiting_cell, CELLS, tmp_path / "whole", seed=1, jobs=1)
+    hand_out(len(TASKS))
+    sweep(waiting_task, TASKS, tmp_path / "whole", seed=1, jobs=1)
     script, killed = tmp_path / "script.py", tmp_path / "killed"
     script.write_text(SCRIPT.format(tests=str(Path(__file__).parent), folder=str(killed)))
     for kill in range(5):
@@ -124,14 +157,14 @@ def test_a_sweep_that_is_killed_five_times_leaves_the_bytes_of_one_that_is_not(t
         os.killpg(process.pid, signal.SIGKILL)
         process.wait()
         assert len(contents(killed)) == kill + 1
-    hand_out(len(CELLS) - 5)
+    hand_out(len(TASKS) - 5)
     subprocess.run([sys.executable, str(script)], check=True)
     assert contents(killed) == contents(tmp_path / "whole")
 
 
 def test_a_cluster_that_loses_a_worker_in_mid_sweep_leaves_the_same_bytes(tmp_path, hand_out):
-    hand_out(len(CELLS))
-    sweep(waiting_cell, CELLS, tmp_path / "here", seed=1, jobs=1)
+    hand_out(len(TASKS))
+    sweep(waiting_task, TASKS, tmp_path / "here", seed=1, jobs=1)
     with (
         distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster,
         distributed.Client(cluster) as client,
@@ -142,43 +175,43 @@ def test_a_cluster_that_loses_a_worker_in_mid_sweep_leaves_the_same_bytes(tmp_pa
             hand_out(2)
             wait_for(tmp_path / "cluster", 2)
             os.kill(pids[0], signal.SIGKILL)
-            hand_out(len(CELLS) - 2)
+            hand_out(len(TASKS) - 2)
 
         killer = threading.Thread(target=kill_one)
         killer.start()
         with joblib.parallel_config(backend="dask"):
-            sweep(waiting_cell, CELLS, tmp_path / "cluster", seed=1)
+            sweep(waiting_task, TASKS, tmp_path / "cluster", seed=1)
         killer.join()
         assert pids[0] not in client.run(os.getpid).values()
     assert contents(tmp_path / "cluster") == contents(tmp_path / "here")
 
 
-# What the cells do
+# What the tasks do
 
 
 def test_a_problem_with_enough_measurements_is_recovered():
-    cell = {"n": 5, "p": 6, "ell": 600, "trials": 20, "iterations": 1500, "tolerance": 1e-8}
-    result = recover_cell(cell, torch.Generator().manual_seed(3))
+    task = {"n": 5, "p": 6, "ell": 600, "trials": 20, "iterations": 1500, "tolerance": 1e-8}
+    result = recover_problems(task, torch.Generator().manual_seed(3))
     assert (result["error"] <= SUCCESS).sum() >= 19
     assert result["error"].shape == result["residual"].shape == result["iterations"].shape == (20,)
 
 
 def test_noise_of_a_given_ratio_is_left_as_the_residual():
-    cell = {"n": 2, "p": 2, "inner1": [30], "inner2": [30], "ell": 1000, "trials": 4, "iterations": 500, "noise": 0.1}
-    result = recover_cell(cell, torch.Generator().manual_seed(3))
+    task = {"n": 2, "p": 2, "inner1": [30], "inner2": [30], "ell": 1000, "trials": 4, "iterations": 500, "noise": 0.1}
+    result = recover_problems(task, torch.Generator().manual_seed(3))
     assert ((result["residual"] > 0.09) & (result["residual"] < 0.105)).all()
 
 
 def test_several_starts_return_the_one_with_the_least_residual():
-    cell = {"n": 1, "p": 1, "inner1": [50], "inner2": [50], "ell": 300, "trials": 10, "iterations": 300, "reflect_every": 0}
-    one, many = (recover_cell({**cell, "starts": k}, torch.Generator().manual_seed(3)) for k in (1, 8))
+    task = {"n": 1, "p": 1, "inner1": [50], "inner2": [50], "ell": 300, "trials": 10, "iterations": 300, "reflect_every": 0}
+    one, many = (recover_problems({**task, "starts": k}, torch.Generator().manual_seed(3)) for k in (1, 8))
     assert (one["error"] > SUCCESS).any()  # a wrong quadrant
     assert (many["error"] <= SUCCESS).sum() > (one["error"] <= SUCCESS).sum()
 
 
 def test_a_network_that_switches_off_is_a_failure():
-    cell = {"n": 2, "p": 2, "inner1": [1], "inner2": [1], "ell": 50, "trials": 30, "iterations": 1}
-    result = recover_cell(cell, torch.Generator().manual_seed(3))
+    task = {"n": 2, "p": 2, "inner1": [1], "inner2": [1], "ell": 50, "trials": 30, "iterations": 1}
+    result = recover_problems(task, torch.Generator().manual_seed(3))
     assert (result["error"] == 1).sum() > 10  # half of the single units are off, for each network
     assert result["residual"].isfinite().all()
 

@@ -17,9 +17,12 @@ from demod.dcgan import discriminator_network, generator_network, load_generator
 from demod.priors import weights as shipped
 from demod.priors.image import ImageGenerator
 from demod.priors.weights import load_card
-from demod.training import adversarial
-from demod.training.adversarial import SETTINGS, Training, TrainingSettings, ship, train, training_images
+from demod.training import adversarial, recipes
+from demod.training.adversarial import Training, TrainingSettings
+from demod.training.loop import train
+from demod.training.recipes import RECIPES, ship, training_images
 
+SETTINGS = {name: RECIPES[name].settings for name in ("digits", "distortions")}
 SMALL = TrainingSettings(latent=5, base_width=2, steps=6, batch_size=4)
 
 
@@ -83,9 +86,10 @@ def test_a_killed_training_goes_on_to_the_same_bits(images, tmp_path):
     np.save(tmp_path / "images.npy", images)
     script = (
         "import sys; from pathlib import Path; import numpy as np, torch\n"
-        "from demod.training.adversarial import TrainingSettings, train\n"
+        "from demod.training.adversarial import Training, TrainingSettings\n"
+        "from demod.training.loop import train\n"
         "torch.set_num_threads(1)\n"
-        f"train(np.load(sys.argv[1]), TrainingSettings(**{asdict(settings)}), Path(sys.argv[2]),"
+        f"train(Training(np.load(sys.argv[1]), TrainingSettings(**{asdict(settings)})), Path(sys.argv[2]),"
         " checkpoint_every=3, progress=False)\n"
     )
     process = subprocess.Popen([sys.executable, "-c", script, tmp_path / "images.npy", folder])
@@ -95,24 +99,24 @@ def test_a_killed_training_goes_on_to_the_same_bits(images, tmp_path):
     process.kill()
     assert process.wait() == -signal.SIGKILL
     assert load_tensors(folder / "checkpoint.safetensors")[1]["step"] < settings.steps
-    continued = train(images, settings, folder, checkpoint_every=3, progress=False)
-    assert_bit_identical(train(images, settings, tmp_path / "other", progress=False), continued)
+    continued = train(Training(images, settings), folder, checkpoint_every=3, progress=False)
+    assert_bit_identical(train(Training(images, settings), tmp_path / "other", progress=False), continued)
 
 
 def test_a_finished_training_is_not_trained_further(images, uninterrupted, tmp_path):
-    train(images, SMALL, tmp_path, progress=False)
+    train(Training(images, SMALL), tmp_path, progress=False)
     written = sha256(tmp_path / "checkpoint.safetensors")
-    assert_bit_identical(uninterrupted, train(images, SMALL, tmp_path, progress=False))
+    assert_bit_identical(uninterrupted, train(Training(images, SMALL), tmp_path, progress=False))
     assert sha256(tmp_path / "checkpoint.safetensors") == written
 
 
 def test_a_run_that_ended_can_be_continued_as_the_longer_one_that_it_began(images, uninterrupted, tmp_path):
-    train(images, replace(SMALL, steps=2), tmp_path, progress=False)
-    assert_bit_identical(uninterrupted, train(images, SMALL, tmp_path, progress=False))
+    train(Training(images, replace(SMALL, steps=2)), tmp_path, progress=False)
+    assert_bit_identical(uninterrupted, train(Training(images, SMALL), tmp_path, progress=False))
 
 
 def test_training_shows_its_samples(images, tmp_path):
-    train(images, replace(SMALL, steps=2), tmp_path, samples_every=1, progress=False)
+    train(Training(images, replace(SMALL, steps=2)), tmp_path, samples_every=1, progress=False)
     assert {path.name for path in tmp_path.glob("*.png")} == {"samples-000001.png", "samples-000002.png"}
     with Image.open(tmp_path / "samples-000002.png") as image:
         assert image.size == (8 * 64, 8 * 64)
@@ -200,18 +204,18 @@ def test_real_images_are_resized_training_images_between_minus_one_and_one(image
 def test_the_shipped_settings_are_those_of_the_paper_where_it_states_them():
     assert (SETTINGS["digits"].latent, SETTINGS["distortions"].latent) == (100, 50)
     assert {settings.lr for settings in SETTINGS.values()} == {2e-4}
-    assert np.array_equal(training_images("distortions"), distortion_images())
+    assert np.array_equal(RECIPES["distortions"].images(), distortion_images())
 
 
 def test_digits_are_trained_on_with_a_white_background(monkeypatch):
     ink = np.zeros((2, 28, 28), np.uint8)
     ink[:, 14] = 255
-    monkeypatch.setattr(adversarial, "load_mnist", lambda split: {"train": (ink, np.zeros(2, np.uint8))}[split])
+    monkeypatch.setattr(recipes, "load_mnist", lambda split: {"train": (ink, np.zeros(2, np.uint8))}[split])
     assert np.array_equal(training_images("digits"), 255 - ink)
 
 
-def test_there_are_training_images_for_two_names():
-    with pytest.raises(ValueError, match="name is 'letters', but there are settings for digits, distortions"):
+def test_there_are_no_training_images_of_another_name():
+    with pytest.raises(ValueError, match="family is 'letters', but modulators are drawn from one of"):
         training_images("letters")
 
 

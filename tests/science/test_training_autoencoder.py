@@ -1,3 +1,4 @@
+import json
 from dataclasses import asdict, replace
 
 import numpy as np
@@ -11,8 +12,9 @@ from demod.generators import ReLUGenerator
 from demod.priors import weights as shipped
 from demod.priors.image import closest_in_range, draw_codes
 from demod.priors.relu import image_prior, load_prior
-from demod.training import adversarial, autoencoder
-from demod.training.autoencoder import AutoencoderSettings, Autoencoding, initial_weights, ship, train
+from demod.training.autoencoder import AutoencoderSettings, Autoencoding, initial_weights
+from demod.training.loop import train
+from demod.training.recipes import RECIPES, ship, training_images
 
 SMALL = AutoencoderSettings((6, 30), steps=60, encoder=20, batch_size=16, noise=0.1)
 
@@ -49,17 +51,17 @@ def test_codes_of_norm_root_n_start_with_images_of_mean_square_one(rng):
 
 def test_training_lowers_the_error(images):
     run = Autoencoding(images, SMALL)
-    errors = [run.advance().item() for _ in range(60)]
+    errors = [run.advance()["error"] for _ in range(60)]
     assert np.mean(errors[-10:]) < 0.5 * np.mean(errors[:10])
 
 
 def test_a_run_that_was_cut_off_goes_on_bit_for_bit(images, tmp_path):
-    whole = train(images, SMALL, progress=False)
+    whole = train(Autoencoding(images, SMALL), progress=False)
     first = Autoencoding(images, SMALL)
     for _ in range(25):
         first.advance()
     first.save(tmp_path / "checkpoint.safetensors")
-    continued = train(images, SMALL, tmp_path, progress=False)
+    continued = train(Autoencoding(images, SMALL), tmp_path, progress=False)
     assert_same(whole, continued)
 
 
@@ -71,7 +73,7 @@ def assert_same(one, two):
 def test_a_checkpoint_of_other_settings_is_refused(images, tmp_path):
     Autoencoding(images, SMALL).save(tmp_path / "checkpoint.safetensors")
     with pytest.raises(ValueError, match="was written with other settings; train in another folder or delete it"):
-        train(images, replace(SMALL, seed=1), tmp_path, progress=False)
+        train(Autoencoding(images, replace(SMALL, seed=1)), tmp_path, progress=False)
 
 
 def test_images_of_another_kind_are_refused():
@@ -85,7 +87,7 @@ def test_an_unfinished_run_is_not_shipped(images):
 
 
 def test_a_shipped_prior_is_that_of_the_run_in_half_precision(images, tmp_path, monkeypatch, rng):
-    run = train(images, SMALL, progress=False)
+    run = train(Autoencoding(images, SMALL), progress=False)
     monkeypatch.setattr(shipped, "WEIGHTS", tmp_path)
     card = ship("relu-bump", run, resize(images[:3]))
     assert card["steps"] == 60
@@ -117,15 +119,15 @@ def test_tuning_begins_as_the_shipped_network_and_leaves_its_normalisation_alone
 
 
 def test_tuning_that_was_cut_off_goes_on_bit_for_bit(images, tuning, tmp_path):
-    whole, first = train(images, tuning, progress=False), Autoencoding(images, tuning)
+    whole, first = train(Autoencoding(images, tuning), progress=False), Autoencoding(images, tuning)
     for _ in range(6):
         first.advance()
     first.save(tmp_path / "checkpoint.safetensors")
-    assert_same(whole, train(images, tuning, tmp_path, progress=False))
+    assert_same(whole, train(Autoencoding(images, tuning), tmp_path, progress=False))
 
 
 def test_a_tuned_dcgan_is_shipped_as_one(images, tuning, tmp_path, monkeypatch, rng):
-    run = train(images, tuning, progress=False)
+    run = train(Autoencoding(images, tuning), progress=False)
     monkeypatch.setattr(shipped, "WEIGHTS", tmp_path)
     ship("distortions-tuned", run, resize(images[:2]))
     z = torch.randn(3, 50, generator=rng)
@@ -139,11 +141,12 @@ def test_a_tuned_dcgan_is_shipped_as_one(images, tuning, tmp_path, monkeypatch, 
 
 def test_every_prior_with_settings_is_shipped_as_they_say_and_no_other():
     cards = {path.stem: read_json(path) for path in shipped.WEIGHTS.glob("*.json")}
-    assert set(cards) == {*autoencoder.SETTINGS, *adversarial.SETTINGS}
-    for name, settings in autoencoder.SETTINGS.items():
-        assert cards[name]["settings"] == asdict(settings) | {"widths": list(settings.widths)}
-        assert cards[name]["steps"] == settings.steps
-        assert 0 < cards[name]["nearest_training_image"] < 1
+    assert set(cards) == set(RECIPES)
+    for name, recipe in RECIPES.items():
+        assert cards[name]["settings"] == json.loads(json.dumps(asdict(recipe.settings)))
+        assert cards[name]["steps"] == recipe.settings.steps
+        assert cards[name]["held_out_images"] == recipe.held_out
+        assert 0 < cards[name].get("nearest_training_image", 0.5) < 1  # of DCGANs that were trained adversarially, none
 
 
 def test_codes_are_drawn_around_the_centre_with_mean_square_one(rng):
@@ -175,4 +178,4 @@ def test_there_is_no_prior_of_another_name():
     with pytest.raises(ValueError, match="name is 'relu-faces', but the shipped generators are"):
         load_prior("faces")
     with pytest.raises(ValueError, match="family is 'faces', but modulators are drawn from one of"):
-        autoencoder.training_images("faces")
+        training_images("faces")

@@ -11,9 +11,10 @@ import torch
 
 from demod.artifacts import load_tensors
 from demod.data import random_distortions
-from demod.training import adversarial
+from demod.training import adversarial, loop
 from demod.training import distributed as processes
-from demod.training.adversarial import Training, TrainingSettings, train
+from demod.training.adversarial import Training, TrainingSettings
+from demod.training.loop import train
 
 SETTINGS = TrainingSettings(latent=5, base_width=2, steps=8, batch_size=4)
 STILL = replace(SETTINGS, lr=1e-12)  # steps that no weight feels: the gradients of one step are those of one point
@@ -22,8 +23,9 @@ import os, signal, sys
 from pathlib import Path
 import numpy as np, torch
 from demod.artifacts import save_tensors
-from demod.training.adversarial import Training, TrainingSettings, train
+from demod.training.adversarial import Training, TrainingSettings
 from demod.training.distributed import processes, rank
+from demod.training.loop import train
 
 images, folder, out, dies_at = np.load(sys.argv[1]), Path(sys.argv[2]), Path(sys.argv[3]), int(sys.argv[4])
 
@@ -33,7 +35,6 @@ class Mortal(Training):
             os.kill(os.getpid(), signal.SIGKILL)
         return super().advance(**options)
 
-train.__globals__["Training"] = Mortal
 torch.set_num_threads(1)
 with processes("cpu") as device:
     still = Training(images, TrainingSettings(**{asdict(STILL)}), device)
@@ -41,7 +42,7 @@ with processes("cpu") as device:
     gradients = {{f"{{n}}.{{k}}": p.grad for n in "GD" for k, p in getattr(still, n).named_parameters()}}
     save_tensors(out / f"gradients-{{rank()}}.safetensors", gradients, {{}})
     where = folder / f"{{rank()}}" if dies_at == -2 else folder
-    run = train(images, TrainingSettings(**{asdict(SETTINGS)}), where, device=device, checkpoint_every=3, progress=False)
+    run = train(Mortal(images, TrainingSettings(**{asdict(SETTINGS)}), device), where, checkpoint_every=3, progress=False)
     run.save(out / f"run-{{rank()}}.safetensors")
 """
 
@@ -99,7 +100,7 @@ def test_processes_that_were_killed_go_on_to_the_same_bits(torchrun, pair, tmp_p
 
 
 def test_processes_that_see_different_checkpoints_are_refused(torchrun, images, tmp_path):
-    train(images, replace(SETTINGS, steps=2), tmp_path / "0", progress=False)
+    train(Training(images, replace(SETTINGS, steps=2)), tmp_path / "0", progress=False)
     status, message = torchrun(tmp_path, tmp_path, dies_at=-2)
     assert status != 0
     assert "is not the same for all processes; choose a folder that every machine can see" in message
@@ -145,6 +146,8 @@ def test_a_batch_that_cannot_be_shared_is_refused(images, monkeypatch):
 
 
 def test_only_the_first_process_writes(images, monkeypatch, tmp_path):
-    monkeypatch.setattr(adversarial, "rank", lambda: 1)
-    train(images, replace(SETTINGS, steps=2), tmp_path / "run", samples_every=1, checkpoint_every=1, progress=False)
+    monkeypatch.setattr(loop, "rank", lambda: 1)
+    train(
+        Training(images, replace(SETTINGS, steps=2)), tmp_path / "run", samples_every=1, checkpoint_every=1, progress=False
+    )
     assert list(tmp_path.iterdir()) == []
