@@ -12,17 +12,30 @@ pairs explain one product.
 
 import tempfile
 import warnings
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
+from stat import S_ISDIR, S_ISREG
+from textwrap import shorten
 
 import numpy as np
 import torch
-from PIL import Image, ImageDraw, ImageFont, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageDraw, ImageFont, UnidentifiedImageError
 from torch import Tensor
 
 from demod.artifacts import sha256, versions, write_json
 from demod.data import SIDE
 from demod.demodulation import MODULATOR_PRIOR, SIGNAL_PRIOR, Setting, recover
+from demod.pixels import (
+    Picture,
+    PictureError,
+    grey,
+    is_deep_png,
+    notes_on_colour,
+    read_pillow,
+    read_png,
+    read_tiff,
+    tiff_header,
+)
 from demod.priors.weights import load_card
 
 FORMATS = ("PNG", "JPEG", "TIFF", "GIF", "BMP", "WEBP")
@@ -34,101 +47,84 @@ PANEL, GUTTER, CAPTION = 256, 12, 28  # pixels of the figure
 WARNING = "out of range of the priors"
 
 
-class PictureError(ValueError):
-    """The picture, or the place for the results, is not one that the command can use; the message says what to do."""
-
-
-@dataclass(frozen=True)
-class Picture:
-    """A grey picture.
-
-    pixels : (height, width), float32 in [0, 1]
-    notes : what was done to it, a sentence each
-    """
-
-    pixels: np.ndarray
-    notes: tuple[str, ...]
-
-
 # --- reading ------------------------------------------------------------------------------------------------------------
 
 
 def read_picture(path: Path) -> Picture:
-    """Return the picture of a PNG, JPEG, TIFF, GIF, BMP or WebP file in grey.
+    """Return the picture of a PNG, JPEG, TIFF, GIF, BMP or WebP file in grey, at the depth that the file holds.
 
     Raises
     ------
     PictureError
         If the file is none of these, damaged, animated, too large, or has pixels that are not numbers in its range.
     """
-    if not path.exists():
-        raise PictureError(f"{path} does not exist; check the name.")
-    if path.is_dir():
-        raise PictureError(f"{path} is a folder; name one picture in it.")
-    if not path.stat().st_size:
-        raise PictureError(f"{path} is empty; save the picture again.")
+    name = spelled(path)
+    _check_file(path)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Pillow warns of what is refused below, and of odd metadata, which are not used
         try:
-            with Image.open(path, formats=FORMATS) as image:
-                _check_header(path, image)
-                image.load()
-                return _grey(path, image)
+            return _read(path, name)
         except UnidentifiedImageError as error:
-            raise PictureError(f"{path} is no picture of a known kind; save it as PNG, JPEG or TIFF.") from error
+            raise PictureError(f"{name} is no picture of a known kind; save it as PNG, JPEG or TIFF.") from error
         except Image.DecompressionBombError as error:
-            raise PictureError(f"{path} has too many pixels ({error}); shrink it or cut out a part.") from error
+            raise PictureError(f"{name} has too many pixels ({error}); shrink it or cut out a part.") from error
         except PermissionError as error:
-            raise PictureError(f"{path} may not be read; change its permissions.") from error
+            raise PictureError(f"{name} may not be read; change its permissions.") from error
         except PictureError:
             raise
-        except (OSError, SyntaxError, ValueError, EOFError) as error:  # what Pillow's decoders raise
-            raise PictureError(f"{path} is cut off or damaged ({error}); save the picture again.") from error
+        except Exception as error:  # decoders raise whatever it is that damaged bytes lead them to
+            said = shorten(f"{type(error).__name__}: {error}", 100, placeholder=" …")
+            raise PictureError(f"{name} is cut off or damaged ({said}); save the picture again.") from error
 
 
-def _check_header(path: Path, image: Image.Image) -> None:
+def spelled(path: Path) -> str:
+    """Return a path as text that can be written anywhere: a byte of it that is no character is spelled in hexadecimals."""
+    return str(path).encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+
+
+def _check_file(path: Path) -> None:
+    name = spelled(path)
+    try:
+        status = path.stat()
+    except FileNotFoundError as error:
+        raise PictureError(f"{name} does not exist; check the name.") from error
+    except (OSError, ValueError) as error:  # too long, a loop of links, a folder that may not be searched
+        raise PictureError(f"{shorten(name, 200)} cannot be opened ({_reason(error)}); check the name.") from error
+    if S_ISDIR(status.st_mode):
+        raise PictureError(f"{name} is a folder; name one picture in it.")
+    if not S_ISREG(status.st_mode):
+        raise PictureError(f"{name} is no file but a device or a pipe; save the picture to a file.")
+    if not status.st_size:
+        raise PictureError(f"{name} is empty; save the picture again.")
+
+
+def _reason(error: Exception) -> str:
+    return getattr(error, "strerror", None) or str(error)
+
+
+def _read(path: Path, name: str) -> Picture:
+    if header := tiff_header(path):
+        _check_header(name, *header)
+        return grey(read_tiff(path))
+    with (
+        path.open("rb") as file,
+        Image.open(file, formats=FORMATS) as image,
+    ):  # of a path, Pillow maps TIFFs, and turns them wrong
+        frames = 1 if image.format == "MPO" else getattr(image, "n_frames", 1)  # a telephone's JPEG with a preview
+        _check_header(name, image.width, image.height, frames)
+        notes = notes_on_colour(image)
+        picture = grey(read_png(path, image)) if is_deep_png(path) else read_pillow(image)
+        return Picture(picture.pixels, (*picture.notes, *notes))
+
+
+def _check_header(name: str, width: int, height: int, frames: int) -> None:
     """Refuse, before any pixel is decoded, what is too large or has several frames."""
-    if image.width * image.height > MOST_PIXELS:
+    if width * height > MOST_PIXELS:
         raise PictureError(
-            f"{path} has {image.width} × {image.height} pixels, but {MOST_PIXELS:,} are the most; shrink it or cut out "
-            "a part."
+            f"{name} has {width} × {height} pixels, but {MOST_PIXELS:,} are the most; shrink it or cut out a part."
         )
-    frames = getattr(image, "n_frames", 1)
-    if frames > 1 and image.format != "MPO":  # a telephone's JPEG with a preview
-        raise PictureError(f"{path} has {frames} frames or pages; save one of them as a picture of its own.")
-
-
-def _grey(path: Path, image: Image.Image) -> Picture:
-    notes = []
-    upright = ImageOps.exif_transpose(image)
-    if image.getexif().get(0x0112, 1) != 1:
-        notes.append("turned upright as its EXIF data say")
-    if upright.mode == "F" or upright.mode.startswith("I"):
-        return Picture(_deep_pixels(path, upright), tuple(notes))
-    if upright.has_transparency_data:
-        notes.append("transparent parts laid on white")
-        layers = upright.convert("RGBA")
-        upright = Image.alpha_composite(Image.new("RGBA", layers.size, "white"), layers).convert("RGB")
-    if upright.mode not in ("1", "L", "LA"):
-        upright = upright.convert("RGB")
-        channels = np.asarray(upright)
-        if (channels != channels[..., :1]).any():
-            notes.append(f"colour ({image.mode}) turned to grey by luma (ITU-R 601)")
-    return Picture(np.asarray(upright.convert("L"), np.float32) / 255, tuple(notes))
-
-
-def _deep_pixels(path: Path, image: Image.Image) -> np.ndarray:
-    """Return pixels of 16-bit integers over 65535, or of floats as they are."""
-    values = np.asarray(image)
-    if not np.isfinite(values).all():
-        raise PictureError(f"{path} has pixels that are NaN or infinite; replace them with numbers.")
-    peak = 1 if image.mode == "F" else 65535
-    if values.min() < 0 or values.max() > peak:
-        raise PictureError(
-            f"{path} has pixels from {values.min():.6g} to {values.max():.6g}, but in such files {peak} is white and "
-            f"0 black; scale them to [0, {peak}]."
-        )
-    return (values / peak).astype(np.float32)
+    if frames > 1:
+        raise PictureError(f"{name} has {frames} frames or pages; save one of them as a picture of its own.")
 
 
 # --- cutting ------------------------------------------------------------------------------------------------------------
