@@ -9,6 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+SEEDS = 2**63  # seeds lie below: what torch.Generator.manual_seed and numpy.random.SeedSequence both take
+
 
 def check_floats(**values: Any) -> None:
     """Raise unless every value is a tensor of real floating-point numbers."""
@@ -51,6 +53,14 @@ def check_stream(rng: Any) -> None:
     """Raise unless rng is a random stream."""
     if not isinstance(rng, torch.Generator):
         raise TypeError(f"rng is {rng!r}, but a torch.Generator is required; torch.Generator().manual_seed(…) makes one.")
+
+
+def check_seed(seed: Any, name: str = "seed") -> int:
+    """Return the seed as an int; raise unless it is a whole number in [0, 2⁶³)."""
+    check_counts(0, **{name: seed})
+    if int(seed) >= SEEDS:
+        raise ValueError(f"{name} is {seed}, but it must be less than 2**63; give a smaller one.")
+    return int(seed)
 
 
 def check_counts(least: int = 1, /, **counts: Any) -> None:

@@ -8,21 +8,17 @@ import signal
 import subprocess
 import sys
 from enum import StrEnum
+from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 from rich.console import Console
-from rich.text import Text
 
 from demod_book.claims.ledger import GROUPS
+from demod_book.terminal import Commands, say, say_error
 
-app = typer.Typer(
-    help="Blind demodulation with generative priors: the companion to the NeurIPS 2019 paper of Hand and Joshi.",
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_show_locals=False,
-)
+app = typer.Typer(cls=Commands, add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
 
 
 class Profile(StrEnum):
@@ -50,8 +46,6 @@ class Trained(StrEnum):
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from demod_book.build.folders import Layout
-
 Group = StrEnum("Group", {letter: letter for letter in GROUPS})  # type: ignore[misc] # mypy asks for a literal
 
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
@@ -59,8 +53,22 @@ DEVICE = typer.Option(help="auto takes CUDA where there is one, else the CPU.")
 
 
 def _fail(error: Exception, status: int = 1) -> NoReturn:
-    Console(stderr=True).print(Text.assemble(("demod: ", "red"), str(error)), soft_wrap=True)
+    say_error(str(error))
     raise typer.Exit(status)
+
+
+@app.callback(invoke_without_command=True)
+def demod(
+    context: typer.Context,
+    version: Annotated[bool, typer.Option("--version", help="Show the version and exit.")] = False,
+) -> None:
+    """Blind demodulation with generative priors: the companion to the NeurIPS 2019 paper of Hand and Joshi."""
+    if version:
+        say(f"demod {metadata.version('demod')}")
+        raise typer.Exit
+    if context.invoked_subcommand is None:
+        typer.echo(context.get_help())
+        raise typer.Exit(2)
 
 
 @app.command()
@@ -71,7 +79,7 @@ def build(
     jobs: Annotated[int | None, typer.Option(min=1, help="Chapters that run at once. [default: one per core]")] = None,
     device: Annotated[Device, DEVICE] = Device.AUTO,
     chapter: Annotated[
-        str | None, typer.Option(help="Execute and check one chapter, by its file's name; leave the book as it is.")
+        str | None, typer.Option(help="Execute and check one chapter, by its name or its file; leave the book as it is.")
     ] = None,
     limit: Annotated[
         float | None, typer.Option(min=0.01, help="Minutes for one chapter. [default: 30, full: a day]")
@@ -96,7 +104,7 @@ def build(
             device=device.value,
             jobs=jobs,
             limit=None if limit is None else 60 * limit,
-            only=chapter,
+            only=None if chapter is None else Path(chapter).name.removesuffix(".ipynb"),
             console=Console(highlight=False),
         )
     except BuildError as error:
@@ -116,12 +124,13 @@ def claims(
     Verdicts: reproduced (all criteria hold), falsified (one fails), vacuous (hypotheses out of reach), measured (the paper
     gives no number to compare with), not tested.
     """
+    from demod_book.build.build import last_build
     from demod_book.build.folders import BuildError, Layout
     from demod_book.pages.verdicts import read_verdicts, verdict_list
 
     layout = Layout(root.resolve())
     try:
-        recorded = read_verdicts(layout.numbers, _last_build(layout)["chapters"])
+        recorded = read_verdicts(layout.numbers, last_build(layout)["chapters"])
     except BuildError as error:
         _fail(error)
     Console(highlight=False).print(verdict_list(recorded, group or "".join(GROUPS)))
@@ -135,11 +144,10 @@ def data() -> None:
     """
     from demod.data import MNISTUnavailableError, load_mnist
 
-    console = Console(highlight=False)
     try:
         for split in ("train", "test"):
             images, _ = load_mnist(split)
-            console.print(f"{split}: {len(images):,} images of {images.shape[1]} × {images.shape[2]} pixels, verified")
+            say(f"{split}: {len(images):,} images of {images.shape[1]} × {images.shape[2]} pixels, verified")
     except (MNISTUnavailableError, ValueError) as error:
         _fail(error)
 
@@ -342,38 +350,23 @@ def bench(
 
 
 @app.command(hidden=True)
-def accept(root: Annotated[Path, typer.Option(file_okay=False, exists=True)] = Path()) -> None:
+def accept(
+    root: Annotated[Path, typer.Option(help="The folder of the book.", file_okay=False, exists=True)] = Path(),
+) -> None:
     """Write numbers, verdicts and arrays of figures of the last build to tests/expected as the accepted ones, for review.
 
     Tolerances that are there are kept; new numbers and arrays get 5 %, integers none. The table of README.md takes the
     numbers of the quick profile with MNIST.
     """
-    from demod.artifacts import atomic_path, read_json, write_json
-    from demod_book.build.folders import Layout
-    from demod_book.expected.arrays import accept_figures, figures_path, read_figures
-    from demod_book.expected.numbers import accept as accepted
-    from demod_book.expected.numbers import corrected, expected_path, read_numbers, results_block
-    from demod_book.pages.verdicts import accepted_verdicts, read_verdicts, verdicts_path
+    from demod_book.build.folders import BuildError, Layout
+    from demod_book.expected.accept import accept as accept_last_build
 
     layout = Layout(root.resolve())
-    stamp = _last_build(layout)
-    path = expected_path(layout.root, stamp)
-    numbers = read_numbers(layout.numbers, stamp["chapters"])
-    write_json(path, accepted(numbers, read_json(path) if path.is_file() else {}))
-    verdicts = verdicts_path(layout.root, stamp)
-    write_json(verdicts, accepted_verdicts(read_verdicts(layout.numbers, stamp["chapters"])))
-    figures = figures_path(layout.root, stamp)
-    arrays = read_figures(layout.figures, stamp["chapters"])
-    write_json(figures, accept_figures(arrays, read_json(figures) if figures.is_file() else {}))
-    written, readme = [path, verdicts, figures], layout.root / "README.md"
-    if (stamp["profile"], stamp["mnist"]) == ("quick", True) and readme.is_file():
-        text = readme.read_text(encoding="utf-8")
-        if block := results_block(text):
-            with atomic_path(readme) as temporary:
-                temporary.write_text(text.replace(block, corrected(block, numbers, exactly=True)), encoding="utf-8")
-            written.append(readme)
-    for changed in written:
-        Console(highlight=False).print(f"{changed.relative_to(layout.root)}: review it with `git diff`")
+    try:
+        written = accept_last_build(layout)
+    except (BuildError, ValueError) as error:
+        _fail(error)
+    say(*(f"{path.relative_to(layout.root)}: review it with `git diff`" for path in written))
 
 
 @app.command(hidden=True)
@@ -390,8 +383,7 @@ def address(
         changed = set_address(layout, url)
     except BuildError as error:
         _fail(error)
-    for path in changed:
-        Console(highlight=False).print(f"{path.relative_to(layout.root)}: review it with `git diff`")
+    say(*(f"{path.relative_to(layout.root)}: review it with `git diff`" for path in changed))
 
 
 @app.command()
@@ -420,14 +412,4 @@ def compare(
         write_json(output, agreement(*arrays) | machine() | {"versions": versions})
     if problems := differences(*arrays):
         _fail(ValueError("\n".join(problems)))
-    Console(highlight=False).print("All arrays behind the figures are the same to the bit.")
-
-
-def _last_build(layout: "Layout") -> dict[str, Any]:
-    """Return the stamp of the book that is there: profile, chapters, whether MNIST was at hand."""
-    from demod.artifacts import read_json
-    from demod_book.build.build import STAMP
-
-    if not (layout.html / STAMP).is_file():
-        _fail(ValueError("there is no book yet; run `demod build` first."))
-    return read_json(layout.html / STAMP)
+    say("All arrays behind the figures are the same to the bit.")

@@ -164,7 +164,7 @@ def test_a_file_with_another_hash_is_refused_by_name(files, tmp_path, monkeypatc
 def test_a_damaged_gzip_file_is_refused_by_name(files, tmp_path, damage):
     folder = put(tmp_path / "cache", files, packed=True)
     (folder / f"{IMAGES}.gz").write_bytes(damaged(files[IMAGES], damage))
-    with pytest.raises(ValueError, match=rf"cache/{IMAGES}\.gz (is no whole gzip file|has SHA-256).*delete it"):
+    with pytest.raises(ValueError, match=rf"cache/{IMAGES}\.gz (is not a complete gzip file|has SHA-256).*delete it"):
         load_mnist("test")
 
 
