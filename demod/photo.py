@@ -10,8 +10,10 @@ picture is out of the range of the priors, or the descent found a poor minimum. 
 pairs explain one product.
 """
 
+import os
 import tempfile
 import warnings
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from stat import S_ISDIR, S_ISREG
@@ -21,10 +23,11 @@ import numpy as np
 import torch
 from PIL import Image, ImageDraw, ImageFont, UnidentifiedImageError
 from torch import Tensor
+from torch.nn.functional import avg_pool2d
 
+from demod.arguments import check_seed
 from demod.artifacts import sha256, versions, write_json
-from demod.data import SIDE
-from demod.demodulation import MODULATOR_PRIOR, SIGNAL_PRIOR, Setting, recover
+from demod.demodulation import MODULATOR_PRIOR, SIGNAL_PRIOR, Recovery, Setting, recover
 from demod.pixels import (
     Picture,
     PictureError,
@@ -37,14 +40,17 @@ from demod.pixels import (
     tiff_header,
 )
 from demod.priors.weights import load_card
+from demod.tiles import brighten, cut, join, shrink
 
 FORMATS = ("PNG", "JPEG", "TIFF", "GIF", "BMP", "WEBP")
-LEAST_SIDE = 28  # of MNIST: less shows no digit
 MOST_PIXELS = 80_000_000
-MOST_TILES = 256
 TILES_AT_ONCE = 16
+LONGEST_NAME = 255  # bytes, of a file on common systems
 PANEL, GUTTER, CAPTION = 256, 12, 28  # pixels of the figure
 WARNING = "out of range of the priors"
+WINDOW = 16  # pixels, of the local residual
+LARGEST_LOCAL = 0.03  # of 96 products of test digits and random distortions
+LARGEST_DARKNESS = 0.05  # of 10,000 such products, 8 are above
 
 
 # --- reading ------------------------------------------------------------------------------------------------------------
@@ -127,65 +133,6 @@ def _check_header(name: str, width: int, height: int, frames: int) -> None:
         raise PictureError(f"{name} has {frames} frames or pages; save one of them as a picture of its own.")
 
 
-# --- cutting ------------------------------------------------------------------------------------------------------------
-
-
-def shrink(picture: Picture) -> Picture:
-    """Return the whole picture on 64 × 64 pixels: mean of areas where it is larger, bilinear where it is smaller.
-
-    Raises
-    ------
-    PictureError
-        If it is not square, or its sides have less than 28 pixels.
-    """
-    height, width = picture.pixels.shape
-    if min(height, width) < LEAST_SIDE:
-        raise PictureError(
-            f"the picture has {width} × {height} pixels, but {LEAST_SIDE} × {LEAST_SIDE} are the least; take a larger one."
-        )
-    if height != width:
-        raise PictureError(f"the picture has {width} × {height} pixels; cut out a square, or use --tiles.")
-    if height == SIDE:
-        return picture
-    method = Image.Resampling.BOX if height > SIDE else Image.Resampling.BILINEAR
-    resized = np.asarray(Image.fromarray(picture.pixels).resize((SIDE, SIDE), method)).clip(0, 1)
-    return Picture(resized, (*picture.notes, f"resized from {width} × {height} to {SIDE} × {SIDE} pixels"))
-
-
-def cut(pixels: np.ndarray) -> Tensor:
-    """Return the tiles (rows, columns, 64, 64) of pixels (height, width), mirrored beyond the right and the lower edge.
-
-    Raises
-    ------
-    PictureError
-        If the picture is smaller than a tile, has more than 256 tiles, or a tile of it is black.
-    """
-    height, width = pixels.shape
-    if min(height, width) < SIDE:
-        raise PictureError(
-            f"the picture has {width} × {height} pixels, less than a tile of {SIDE} × {SIDE}; leave out --tiles."
-        )
-    rows, columns = -(-height // SIDE), -(-width // SIDE)
-    if rows * columns > MOST_TILES:
-        raise PictureError(
-            f"the picture makes {rows * columns} tiles, but {MOST_TILES} are the most; shrink it, cut out a part, "
-            "or leave out --tiles."
-        )
-    padded = np.pad(pixels, ((0, rows * SIDE - height), (0, columns * SIDE - width)), mode="symmetric")
-    tiles = torch.from_numpy(padded.reshape(rows, SIDE, columns, SIDE).swapaxes(1, 2).copy())
-    if not tiles.flatten(-2).any(-1).all():
-        what = "the picture is black" if rows * columns == 1 else "a tile of the picture is black"
-        raise PictureError(f"{what}, and a product of zero shows nothing; take a brighter picture or part.")
-    return tiles
-
-
-def join(tiles: Tensor, height: int, width: int) -> np.ndarray:
-    """Return the picture (height, width) whose tiles were cut by `cut`."""
-    rows, columns = tiles.shape[:2]
-    whole = tiles.cpu().numpy().swapaxes(1, 2).reshape(rows * SIDE, columns * SIDE)
-    return whole[:height, :width]
-
-
 # --- recovering ---------------------------------------------------------------------------------------------------------
 
 
@@ -195,8 +142,54 @@ def largest_expected_residual() -> float:
     return float(np.sqrt(distances).sum() ** 2)
 
 
+def relative_residual(signal: Tensor, modulator: Tensor, y: Tensor) -> Tensor:
+    """Return the mean-squared residual over the square of the brightest pixel, images (*B, 64, 64) to (*B,)."""
+    return (signal * modulator - y).square().mean((-2, -1)) / y.amax((-2, -1)).square()
+
+
+def local_residual(signal: Tensor, modulator: Tensor, y: Tensor) -> Tensor:
+    """Return the relative residual of the window of 16 × 16 pixels where it is largest, images (*B, 64, 64) to (*B,)."""
+    squares = (signal * modulator - y).square().reshape(-1, 1, *y.shape[-2:])
+    largest = avg_pool2d(squares, WINDOW, stride=WINDOW // 4).amax((-3, -2, -1)).reshape(y.shape[:-2])
+    return largest / y.amax((-2, -1)).square()
+
+
+def darkness(y: Tensor) -> Tensor:
+    """Return the darkest pixel over the brightest, images (*B, 64, 64) to (*B,)."""
+    return y.amin((-2, -1)) / y.amax((-2, -1))
+
+
+def doubts(signal: Tensor, modulator: Tensor, y: Tensor) -> list[str]:
+    """Return why a recovery is not to be trusted, and what to do, a sentence each; the largest value of all tiles counts."""
+    found = []
+    if (worst := relative_residual(signal, modulator, y).max()) > (bound := largest_expected_residual()):
+        found.append(
+            f"the residual is {worst:.1e} of the squared peak, but images like the training images leave at most "
+            f"{bound:.1e}: photograph one digit under one soft spot of light, or try more --starts"
+        )
+    if (worst := local_residual(signal, modulator, y).max()) > LARGEST_LOCAL:
+        found.append(
+            f"a window of {WINDOW} × {WINDOW} pixels has the residual {worst:.1e}, but such images leave at most "
+            f"{LARGEST_LOCAL:.1e}: see in figure.png what product and picture do not share, and cut the picture so that one "
+            "digit fills its middle"
+        )
+    if (worst := darkness(y).max()) > LARGEST_DARKNESS:
+        found.append(
+            f"the darkest pixel has {worst:.0%} of the brightest, but ink leaves at most {LARGEST_DARKNESS:.0%}: subtract "
+            "the black level, or see that there is ink in the picture"
+        )
+    return found
+
+
 def recover_picture(
-    path: Path, output: Path, *, setting: Setting, tiles: bool = False, device: str = "cpu", seed: int = 2019
+    path: Path,
+    output: Path,
+    *,
+    setting: Setting,
+    tiles: bool = False,
+    device: str = "cpu",
+    seed: int = 2019,
+    track: Callable[[Sequence[Tensor]], Iterable[Tensor]] = iter,
 ) -> dict:
     """Recover signal and modulator from a picture and write them into a new folder, complete or not at all.
 
@@ -213,7 +206,9 @@ def recover_picture(
     device : str
         As torch names it.
     seed : int
-        Of the starting codes.
+        Of the starting codes, in [0, 2⁶³).
+    track : callable
+        Yields the batches of tiles that it is given, and may show how far it is.
 
     Returns
     -------
@@ -223,54 +218,95 @@ def recover_picture(
     Raises
     ------
     PictureError
-        If the picture or the output folder cannot be used.
+        If the picture or the output folder cannot be used; the folder is looked at before the work.
+    FloatingPointError
+        If the descent diverged.
     """
-    if output.exists() and not (output.is_dir() and not any(output.iterdir())):
-        raise PictureError(f"{output} exists already; remove it, or name another folder with --output.")
+    check_seed(seed)
+    check_output(output)
     picture = read_picture(path)
-    if not tiles:
-        picture = shrink(picture)
-    height, width = picture.pixels.shape
+    picture = brighten(picture if tiles else shrink(picture))
     y = cut(picture.pixels)
-    runs = [recover(part.to(device), setting=setting, seed=seed) for part in y.flatten(0, 1).split(TILES_AT_ONCE)]
-    signal, modulator = (join(torch.cat(parts).reshape(y.shape), height, width) for parts in _images(runs))
+    runs = [recover(part.to(device), setting=setting, seed=seed) for part in track(y.flatten(0, 1).split(TILES_AT_ONCE))]
+    signal, modulator = (torch.cat(parts).cpu().reshape(y.shape) for parts in _images(runs))
     residuals = torch.cat([run.mean_squared_residual for run in runs]).reshape(y.shape[:2])
     if not residuals.isfinite().all():
         raise FloatingPointError("the descent diverged; try another --seed.")
+    height, width = picture.pixels.shape
+    found = doubts(signal, modulator, y)
     report = {
         "picture": {
-            "name": path.name,
+            "name": spelled(Path(path.name)),
             "sha256": sha256(path),
             "width": width,
             "height": height,
             "notes": list(picture.notes),
         },
         "mean_squared_residual": residuals.mean().item(),
-        "largest_expected_residual": (bound := largest_expected_residual()),
-        "warning": WARNING if residuals.max() > bound else None,
+        "relative_residual": relative_residual(signal, modulator, y).max().item(),
+        "largest_expected_residual": largest_expected_residual(),
+        "warning": WARNING if found else None,
+        "doubts": found,
         "tiles": residuals.tolist() if tiles else None,
         "setting": asdict(setting) | {"seed": seed, "device": device},
         "weights": {name: load_card(name)["sha256"] for name in (SIGNAL_PRIOR, MODULATOR_PRIOR)},
         "seconds": sum(run.seconds for run in runs),
         "versions": versions(),
     }
-    panels = {"picture": picture.pixels, "signal": signal, "modulator": modulator, "product": signal * modulator}
-    _write(output, report, panels)
+    factors = {"signal": join(signal, height, width), "modulator": join(modulator, height, width)}
+    product = factors["signal"] * factors["modulator"]
+    _write(output, report, {"picture": picture.pixels, **factors, "product": product})
     return report
 
 
-def _images(runs: list) -> tuple[list[Tensor], list[Tensor]]:
+def _images(runs: list[Recovery]) -> tuple[list[Tensor], list[Tensor]]:
     return [run.signal for run in runs], [run.modulator for run in runs]
 
 
 # --- writing ------------------------------------------------------------------------------------------------------------
 
 
+def default_output(path: Path) -> Path:
+    """Return the folder for the results of a picture, beside nothing but the current folder: NAME-recovered."""
+    stem, ending = path.stem, "-recovered"
+    while len(os.fsencode(stem + ending)) > LONGEST_NAME:
+        stem = stem[:-1]
+    return Path(stem + ending)
+
+
+def check_output(output: Path) -> None:
+    """Refuse a folder for results that is there already or cannot be made.
+
+    Raises
+    ------
+    PictureError
+        If it exists and is not empty, is a file, has no name, or lies where nothing can be written.
+    """
+    name, remedy = spelled(output), "name another folder with --output."
+    if not output.name.strip() or output.name == "..":
+        raise PictureError(f"{name!r} names no new folder; {remedy}")
+    try:
+        if os.path.lexists(output):
+            if not output.is_dir():
+                raise PictureError(f"{name} exists already and is no folder; {remedy}")
+            if output.is_symlink() or any(output.iterdir()):
+                raise PictureError(f"{name} exists already; remove it, or {remedy}")
+        place = next(folder for folder in output.absolute().parents if os.path.lexists(folder))
+        if not place.is_dir():
+            raise PictureError(f"{name} cannot be made, because {spelled(place)} is no folder; {remedy}")
+        if not os.access(place, os.W_OK | os.X_OK):
+            raise PictureError(f"{name} cannot be made, because {spelled(place)} may not be written; {remedy}")
+    except (OSError, ValueError) as error:  # too long a name, a folder that may not be searched
+        if isinstance(error, PictureError):
+            raise
+        raise PictureError(f"{shorten(name, 200)} cannot be made ({_reason(error)}); {remedy}") from error
+
+
 def _write(output: Path, report: dict, panels: dict[str, np.ndarray]) -> None:
     """Fill a folder beside the output and rename it when it is complete."""
     output.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=output.parent, prefix=f".{output.name}-", ignore_cleanup_errors=True) as name:
-        folder = Path(name) / output.name
+    with tempfile.TemporaryDirectory(dir=output.parent, prefix=".recovered-", ignore_cleanup_errors=True) as name:
+        folder = Path(name) / "complete"
         folder.mkdir()
         for factor in ("signal", "modulator"):
             _grey_image(panels[factor]).save(folder / f"{factor}.png")
