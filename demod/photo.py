@@ -23,7 +23,6 @@ import numpy as np
 import torch
 from PIL import Image, ImageDraw, ImageFont, UnidentifiedImageError
 from torch import Tensor
-from torch.nn.functional import avg_pool2d
 
 from demod.arguments import check_seed
 from demod.artifacts import sha256, versions, write_json
@@ -48,8 +47,7 @@ TILES_AT_ONCE = 16
 LONGEST_NAME = 255  # bytes, of a file on common systems
 PANEL, GUTTER, CAPTION = 256, 12, 28  # pixels of the figure
 WARNING = "out of range of the priors"
-WINDOW = 16  # pixels, of the local residual
-LARGEST_LOCAL = 0.03  # of 96 products of test digits and random distortions
+LEAST_AGREEMENT = 0.95  # of 96 products of test digits and random distortions one leaves less, and it is recovered wrong
 LARGEST_DARKNESS = 0.05  # of 10,000 such products, 8 are above
 
 
@@ -147,11 +145,18 @@ def relative_residual(signal: Tensor, modulator: Tensor, y: Tensor) -> Tensor:
     return (signal * modulator - y).square().mean((-2, -1)) / y.amax((-2, -1)).square()
 
 
-def local_residual(signal: Tensor, modulator: Tensor, y: Tensor) -> Tensor:
-    """Return the relative residual of the window of 16 × 16 pixels where it is largest, images (*B, 64, 64) to (*B,)."""
-    squares = (signal * modulator - y).square().reshape(-1, 1, *y.shape[-2:])
-    largest = avg_pool2d(squares, WINDOW, stride=WINDOW // 4).amax((-3, -2, -1)).reshape(y.shape[:-2])
-    return largest / y.amax((-2, -1)).square()
+def ink_agreement(signal: Tensor, modulator: Tensor, y: Tensor) -> Tensor:
+    """Return how alike the ink of the picture and of the signal are, images (*B, 64, 64) to (*B,): 1 for the same ink.
+
+    Under the recovered light x the ink of the picture is 1 - y/x, and that of the signal w is 1 - w. The agreement is the
+    cosine between the two, every pixel weighted by its light; on paper without ink it is near 0.
+    """
+    seen = (modulator - y).clamp(min=0)  # light times ink
+    drawn = modulator * (1 - signal).clamp(min=0)
+    light = modulator.clamp(min=torch.finfo(modulator.dtype).eps)
+    products = [(a * b / light).sum((-2, -1)) for a, b in ((seen, drawn), (seen, seen), (drawn, drawn))]
+    scale = (products[1] * products[2]).sqrt()
+    return products[0] / scale.clamp(min=torch.finfo(scale.dtype).tiny)
 
 
 def darkness(y: Tensor) -> Tensor:
@@ -160,25 +165,31 @@ def darkness(y: Tensor) -> Tensor:
 
 
 def doubts(signal: Tensor, modulator: Tensor, y: Tensor) -> list[str]:
-    """Return why a recovery is not to be trusted, and what to do, a sentence each; the largest value of all tiles counts."""
-    found = []
-    if (worst := relative_residual(signal, modulator, y).max()) > (bound := largest_expected_residual()):
+    """Return why a recovery of tiles (rows, columns, 64, 64) is not to be trusted and what to do, a sentence each."""
+    found, bound = [], largest_expected_residual()
+    agreement = ink_agreement(signal, modulator, y)
+    residual, dark = relative_residual(signal, modulator, y), darkness(y)
+    if (wrong := agreement < LEAST_AGREEMENT).any():
         found.append(
-            f"the residual is {worst:.1e} of the squared peak, but images like the training images leave at most "
-            f"{bound:.1e}: photograph one digit under one soft spot of light, or try more --starts"
+            f"{_where(wrong)}the ink of picture and signal agree to {agreement.min():.2f}, but digits like the training "
+            f"images leave {LEAST_AGREEMENT:.2f}: cut the picture so that one digit fills its middle, or try more --starts"
         )
-    if (worst := local_residual(signal, modulator, y).max()) > LARGEST_LOCAL:
+    if (wrong := residual > bound).any():
+        what = "" if (agreement[wrong] < LEAST_AGREEMENT).any() else "the ink agrees, but the light is none that is known: "
         found.append(
-            f"a window of {WINDOW} × {WINDOW} pixels has the residual {worst:.1e}, but such images leave at most "
-            f"{LARGEST_LOCAL:.1e}: see in figure.png what product and picture do not share, and cut the picture so that one "
-            "digit fills its middle"
+            f"{_where(wrong)}{what}the residual is {residual.max():.1e} of the squared peak, where such images leave at "
+            f"most {bound:.1e}: take the picture under one soft spot of light"
         )
-    if (worst := darkness(y).max()) > LARGEST_DARKNESS:
+    if (wrong := dark > LARGEST_DARKNESS).any():
         found.append(
-            f"the darkest pixel has {worst:.0%} of the brightest, but ink leaves at most {LARGEST_DARKNESS:.0%}: subtract "
-            "the black level, or see that there is ink in the picture"
+            f"{_where(wrong)}the darkest pixel has {dark.max():.0%} of the brightest, but ink leaves at most "
+            f"{LARGEST_DARKNESS:.0%}: subtract the black level, or choose a part with ink"
         )
     return found
+
+
+def _where(wrong: Tensor) -> str:
+    return "" if wrong.numel() == 1 else f"in {int(wrong.sum())} of {wrong.numel()} tiles "
 
 
 def recover_picture(
@@ -245,6 +256,7 @@ def recover_picture(
         "mean_squared_residual": residuals.mean().item(),
         "relative_residual": relative_residual(signal, modulator, y).max().item(),
         "largest_expected_residual": largest_expected_residual(),
+        "ink_agreement": ink_agreement(signal, modulator, y).min().item(),
         "warning": WARNING if found else None,
         "doubts": found,
         "tiles": residuals.tolist() if tiles else None,

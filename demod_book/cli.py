@@ -17,9 +17,9 @@ import typer
 from rich.console import Console
 
 from demod_book.claims.ledger import GROUPS
-from demod_book.terminal import Commands, say, say_error, tracked
+from demod_book.terminal import App, say, say_error, tracked
 
-app = typer.Typer(cls=Commands, add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
+app = App()
 
 
 class Profile(StrEnum):
@@ -59,6 +59,13 @@ def _fail(error: Exception, status: int = 1) -> NoReturn:
     raise typer.Exit(status)
 
 
+def _version() -> str:
+    try:
+        return metadata.version("demod")
+    except metadata.PackageNotFoundError:
+        return "of a folder that is not installed"
+
+
 @app.callback(invoke_without_command=True)
 def demod(
     context: typer.Context,
@@ -66,7 +73,7 @@ def demod(
 ) -> None:
     """Blind demodulation with generative priors: the companion to the NeurIPS 2019 paper of Hand and Joshi."""
     if version:
-        say(f"demod {metadata.version('demod')}")
+        say(f"demod {_version()}")
         raise typer.Exit
     if context.invoked_subcommand is None:
         typer.echo(context.get_help())
@@ -319,7 +326,7 @@ def recover(
     given: dict[str, Any] = {"iterations": iterations, "starts": starts}
     setting = replace(BEST_SETTING, **{name: value for name, value in given.items() if value is not None})
     folder = default_output(image) if output is None else output
-    track = partial(tracked, weight=len, what="tiles") if tiles else iter
+    track = partial(tracked, what="tiles")
     try:
         report = recover_picture(image, folder, setting=setting, tiles=tiles, device=_chosen(device), seed=seed, track=track)
     except PictureError as error:

@@ -6,7 +6,8 @@ question mark stands for it. An error is "demod: " and what to do; Ctrl-C says w
 
 import os
 import sys
-from collections.abc import Callable, Iterable, Sequence
+import time
+from collections.abc import Iterable, Sequence, Sized
 from io import TextIOWrapper
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar
@@ -15,9 +16,9 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.text import Text
-from typer.core import TyperGroup
+from typer.core import TyperCommand, TyperGroup
 
-T = TypeVar("T")
+T = TypeVar("T", bound=Sized)
 WrongCommandLine: Any = typer.BadParameter.__base__  # click's UsageError, wherever this typer has it from
 INTERRUPTED = 130  # as shells count: 128 and the number of the signal
 KEPT = {
@@ -35,7 +36,32 @@ KEPT = {
 }
 
 
-class Commands(TyperGroup):
+class Plain:
+    """Help in the characters that stdout has."""
+
+    def get_help(self, ctx: Any) -> str:
+        """Return the help."""
+        encoding = getattr(sys.stdout, "encoding", None) or "utf-8"  # click would write UTF-8 to a terminal of ASCII
+        return super().get_help(ctx).encode(encoding, "replace").decode(encoding)  # type: ignore[misc] # of the other base
+
+
+class PlainCommand(Plain, TyperCommand):
+    """A command."""
+
+
+class App(typer.Typer):
+    """An application whose commands speak as the module says."""
+
+    def __init__(self) -> None:
+        """Hold no commands yet."""
+        super().__init__(cls=Commands, add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
+
+    def command(self, *args: Any, **settings: Any) -> Any:
+        """Register a function as a command."""
+        return super().command(*args, **{"cls": PlainCommand} | settings)
+
+
+class Commands(Plain, TyperGroup):
     """The commands, with their errors said in one line each."""
 
     def main(self, *args: Any, **settings: Any) -> NoReturn:
@@ -86,15 +112,16 @@ def say_error(message: str, style: str = "red") -> None:
     Console(stderr=True, highlight=False, soft_wrap=True).print(Text.assemble(("demod: ", style), message))
 
 
-def tracked(parts: Sequence[T], weight: Callable[[T], int], what: str) -> Iterable[T]:
-    """Yield the parts, and show on stderr how many of the things in them are done, and the time left."""
-    console = Console(stderr=True, highlight=False)
+def tracked(parts: Sequence[T], what: str) -> Iterable[T]:
+    """Yield the parts; of several, show on stderr how many of the things in them are done, and the time left."""
+    console, sizes = Console(stderr=True, highlight=False), [len(part) for part in parts]
     columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
-        task = progress.add_task(what, total=sum(map(weight, parts)))
-        for part in parts:
+    with Progress(*columns, console=console, disable=len(parts) == 1 or not console.is_terminal, transient=True) as bar:
+        task, begun = bar.add_task(what, total=sum(sizes)), time.monotonic()
+        for k, part in enumerate(parts):
             yield part
-            progress.advance(task, weight(part))
-            if not console.is_terminal and (row := progress.tasks[0]).remaining:
-                left = "" if row.time_remaining is None else f", about {row.time_remaining:.0f} s left"
-                console.print(f"{what}: {row.completed:.0f} of {row.total:.0f}{left}", soft_wrap=True)
+            bar.advance(task, sizes[k])
+            done, total = sum(sizes[: k + 1]), sum(sizes)
+            if done < total and not console.is_terminal:
+                left = (total - done) * (time.monotonic() - begun) / done
+                console.print(f"{what}: {done} of {total}, about {left:.0f} s left", soft_wrap=True)
