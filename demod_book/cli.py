@@ -67,7 +67,7 @@ def _version() -> str:
 
 
 @app.callback(invoke_without_command=True)
-def demod(
+def command(
     context: typer.Context,
     version: Annotated[bool, typer.Option("--version", help="Show the version and exit.")] = False,
 ) -> None:

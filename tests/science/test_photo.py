@@ -2,21 +2,39 @@
 
 import contextlib
 import json
+import os
+import re
+import shutil
 import struct
+import subprocess
+import sys
 import zlib
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 import tifffile
 import torch
-from PIL import Image, ImageCms
+from PIL import Image, ImageCms, ImageDraw, ImageFont
 from typer.testing import CliRunner
 
 from demod import photo
-from demod.demodulation import BEST_SETTING, drawn_problems
-from demod.photo import Picture, PictureError, cut, join, largest_expected_residual, read_picture, recover_picture, shrink
+from demod.demodulation import BEST_SETTING, drawn_problems, recover
+from demod.photo import (
+    Picture,
+    PictureError,
+    cut,
+    doubts,
+    ink_agreement,
+    join,
+    largest_expected_residual,
+    read_picture,
+    recover_picture,
+    shrink,
+)
 from demod.priors.weights import load_card
+from demod.tiles import brighten
 from demod_book.cli import app
 
 FEW = replace(BEST_SETTING, iterations=2, starts=1)
@@ -438,7 +456,114 @@ def test_pictures_of_no_tile_or_of_too_many_are_refused(size, message):
         cut(np.ones(size, np.float32))
 
 
+@pytest.mark.parametrize(
+    ("size", "tiles"), [((2000, 3000), False), ((2000, 3000), True), ((63, 100), False), ((40, 90), False)]
+)
+def test_no_advice_is_given_that_another_message_takes_back(tmp_path, size, tiles):
+    path = save(tmp_path / "a.png", np.full(size, 200, np.uint8))
+    shown = demod(path, "--output", tmp_path / "found", *(["--tiles"] if tiles else []))
+    assert shown.exit_code == 2
+    assert "--tiles" not in shown.stderr
+    assert "cut out a" in shown.stderr
+
+
+def test_a_dim_picture_is_brightened_and_a_bright_one_left_alone():
+    pixels = ramp(64, 64).astype(np.float32) / 255
+    for c in (1e-30, 1e-6, 0.4):
+        found = brighten(Picture(np.float32(c) * pixels, ()))
+        np.testing.assert_allclose(found.pixels, pixels / pixels.max(), rtol=1e-6)
+        assert found.notes[0].startswith("brightened ")
+    bright = Picture(0.6 * pixels, ("old",))
+    assert brighten(bright) is bright
+
+
 # Recovering
+
+
+@pytest.mark.parametrize("c", [1e-6, 1e-3, 0.04, 0.3])
+def test_a_dim_picture_gives_what_the_bright_one_gives(tmp_path, c):
+    pixels = ramp(64, 64) / 239
+    found = {}
+    for name, scale in (("bright", 1.0), ("dim", c)):
+        path = tiff(tmp_path / f"{name}.tif", scale * pixels)
+        report = recover_picture(path, tmp_path / name, setting=replace(BEST_SETTING, iterations=20, starts=1))
+        found[name] = (
+            report["relative_residual"],
+            report["warning"],
+            np.asarray(Image.open(tmp_path / name / "figure.png"), int),
+        )
+    assert found["dim"][0] == pytest.approx(found["bright"][0], rel=1e-3)
+    assert found["dim"][1] == found["bright"][1]
+    assert np.abs(found["dim"][2] - found["bright"][2]).max() <= 1
+
+
+def paper(text, size=44, at=(32, 32)):
+    """Dark text on white paper, (64, 64) in [0, 1]."""
+    image = Image.new("L", (256, 256), 255)
+    font = ImageFont.load_default(size=4 * size)
+    ImageDraw.Draw(image).text((4 * at[0], 4 * at[1]), text, fill=0, font=font, anchor="mm", stroke_width=4)
+    return np.asarray(image.resize((64, 64), Image.Resampling.BOX)) / 255
+
+
+def spot(centre=1.5, spread=25.0):
+    """A bump of light as the modulators are, (64, 64)."""
+    bump = np.exp(-((np.linspace(-5, 5, 64) - centre) ** 2) / spread)
+    return bump[:, None] * bump
+
+
+# Measured on 84 such pictures: of 54 with small, several or no digits the agreement of the ink finds all but two with "77";
+# of 30 printed digits under spots none is doubted. Letters that are like digits pass.
+PICTURES = {
+    "a printed 0": (paper("0") * spot(), set()),
+    "a printed 4": (paper("4") * spot(-2.0, 28.0), set()),
+    "a printed 2": (paper("2") * spot(0.0, 34.0), set()),
+    "a small 2 off the middle": (paper("2", 18, (16, 16)) * spot(), {"ink"}),
+    "a small 3 at the top": (paper("3", 24, (32, 12)) * spot(), {"ink"}),
+    "a small 2 below": (paper("2", 18, (46, 44)) * spot(-2.0, 28.0), {"ink"}),
+    "1970": (paper("1970", 24) * spot(), {"ink", "residual"}),
+    "42": (paper("42", 36) * spot(), {"ink", "residual"}),
+    "empty paper under a spot": (spot(), {"ink"}),
+    "empty paper under a wide spot": (spot(0.0, 34.0), {"ink", "black level"}),
+    "a dark offset": (0.9 * paper("5") * spot() + 0.1, {"black level"}),
+    "a 0 on evenly lit paper": (paper("0"), {"residual"}),
+}
+SAID = {"ink": "the ink of picture and signal agree", "residual": "the residual is", "black level": "the darkest pixel has"}
+
+
+@pytest.fixture(scope="module")
+def recovered():
+    """Signal and modulator of all pictures, as 8 bits hold them."""
+    y = torch.from_numpy(np.stack([picture for picture, _ in PICTURES.values()])).float().mul(255).round() / 255
+    found = recover(y, setting=replace(BEST_SETTING, iterations=300))
+    return found.signal, found.modulator, y
+
+
+@pytest.mark.parametrize("name", PICTURES)
+def test_what_the_priors_do_not_know_is_doubted_and_what_they_know_is_not(recovered, name):
+    k = list(PICTURES).index(name)
+    found = doubts(*(images[k][None, None] for images in recovered))
+    assert {reason for reason, words in SAID.items() if any(words in doubt for doubt in found)} == PICTURES[name][1]
+    assert all(": " in doubt for doubt in found)  # what is seen, and what to do
+
+
+def test_of_evenly_lit_paper_it_is_said_that_the_ink_agrees(recovered):
+    k = list(PICTURES).index("a 0 on evenly lit paper")
+    (doubt,) = doubts(*(images[k][None, None] for images in recovered))
+    assert doubt.startswith("the ink agrees, but the light is none that is known")
+
+
+def test_doubts_say_how_many_tiles_they_mean(recovered):
+    (ink, *_) = doubts(*(images[:4].reshape(2, 2, 64, 64) for images in recovered))
+    assert ink.startswith("in 1 of 4 tiles the ink of picture and signal agree")
+
+
+def test_products_in_the_range_of_the_priors_leave_no_doubt_that_their_ink_agrees():
+    w, x = (images.double() for images in drawn_problems(6))
+    torch.testing.assert_close(ink_agreement(w, x, w * x), torch.ones(6, dtype=torch.float64), atol=1e-6, rtol=0)
+    assert (ink_agreement(w, x, x) < 1e-6).all()  # the paper alone
+    scaled = ink_agreement(w, 1e-3 * x, 1e-3 * x * w.flip(-1))
+    torch.testing.assert_close(scaled, ink_agreement(w, x, x * w.flip(-1)))
+    assert (scaled < 0.95).all()
 
 
 def test_the_folder_holds_what_the_report_says(tmp_path):
@@ -495,6 +620,115 @@ def test_a_folder_that_exists_is_left_alone(tmp_path):
     assert shown.exit_code == 2
     assert "name another folder with --output" in shown.stderr
     assert [file.name for file in (tmp_path / "found").iterdir()] == ["mine"]
+
+
+def existing_file(folder):
+    (folder / "found").touch()
+    return folder / "found"
+
+
+def under_a_file(folder):
+    (folder / "file").touch()
+    return folder / "file" / "deep" / "found"
+
+
+def dangling_link(folder):
+    (folder / "found").symlink_to(folder / "nowhere")
+    return folder / "found"
+
+
+OUTPUTS = {
+    "a file": (existing_file, "exists already and is no folder"),
+    "under a file": (under_a_file, "is no folder; name another folder with --output"),
+    "a link": (dangling_link, "exists already and is no folder"),
+    "blank": (lambda folder: " ", "names no new folder"),
+    "empty": (lambda folder: "", "names no new folder"),
+    "the folder above": (lambda folder: "..", "names no new folder"),
+    "too long": (lambda folder: folder / ("x" * 300), "cannot be made (File name too long)"),
+    "not to be written": (lambda folder: "/proc/found", "name another folder with --output"),
+}
+
+
+@pytest.mark.parametrize(("make", "message"), OUTPUTS.values(), ids=OUTPUTS)
+def test_a_folder_that_cannot_be_made_is_refused_before_the_work(tmp_path, monkeypatch, make, message):
+    path = save(tmp_path / "a.png", ramp(64, 64))
+    monkeypatch.setattr(photo, "recover", lambda *_, **__: pytest.fail("worked"))
+    access = os.access
+    monkeypatch.setattr(os, "access", lambda place, mode: str(place) != "/proc" and access(place, mode))  # as for no root
+    shown = demod(path, "--output", make(tmp_path))
+    assert (shown.exit_code, shown.stdout) == (2, "")
+    assert shown.stderr.startswith("demod: ")
+    assert message in shown.stderr
+    assert shown.stderr.count("\n") == 1
+
+
+NAMES = [
+    b"\xfc.png",
+    "ü.png",
+    "日本.png",
+    "a b.png",
+    "a#b%20c.png",
+    "-x.png",
+    "[red]x.png",
+    ".png",
+    "x" * 251 + ".png",
+    "'$(x)'.png",
+]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_picture_of_any_name_is_read_reported_and_written(tmp_path, monkeypatch, name):
+    monkeypatch.chdir(tmp_path)
+    path = Path(os.fsdecode(name))
+    with path.open("wb") as file:
+        Image.fromarray(ramp(80, 80)).save(file, "PNG")
+    shown = demod("--", path)
+    assert shown.exit_code == 0, shown.output
+    (folder,) = (found for found in tmp_path.iterdir() if found.is_dir())
+    assert {file.name for file in folder.iterdir()} == WRITTEN
+    assert folder.name.endswith("-recovered")
+    assert folder.name.startswith(path.stem[:200])
+    told = json.loads((folder / "recovery.json").read_bytes().decode("utf-8"))["picture"]["name"]
+    assert told == (r"\xfc.png" if isinstance(name, bytes) else name)
+    assert f"{told}: resized from 80 × 80" in shown.stdout
+
+
+@pytest.mark.parametrize("name", [b"\xfc.png", b"\xff\xfe", "x" * 300])
+def test_a_name_that_no_picture_has_is_refused_in_one_line(tmp_path, monkeypatch, name):
+    monkeypatch.chdir(tmp_path)
+    shown = demod("--", os.fsdecode(name))
+    assert (shown.exit_code, shown.stdout) == (2, "")
+    assert shown.stderr.startswith("demod: ")
+    assert shown.stderr.count("\n") == 1
+    assert len(shown.stderr) < 400
+
+
+def test_bytes_that_are_no_characters_reach_a_terminal_without_a_traceback(tmp_path):
+    name = b"\xfc.png"
+    shutil.copy(save(tmp_path / "a.png", ramp(64, 64)), tmp_path / os.fsdecode(name))
+    few = ["--iterations", "1", "--starts", "1", "--device", "cpu"]
+    done = subprocess.run(
+        [sys.executable, "-m", "demod_book", "recover", *few, name], cwd=tmp_path, capture_output=True, check=False
+    )
+    assert done.returncode == 0
+    assert b"Traceback" not in done.stderr
+    assert rb"\xfc-recovered: mean-squared residual" in done.stdout
+    assert (tmp_path / os.fsdecode(b"\xfc-recovered") / "recovery.json").is_file()
+
+
+def test_tiles_tell_how_far_they_are(tmp_path, monkeypatch):
+    monkeypatch.setattr(photo, "TILES_AT_ONCE", 2)
+    path = save(tmp_path / "a.png", np.tile(ramp(64, 64), (2, 3)))
+    shown = demod(path, "--output", tmp_path / "found", "--tiles")
+    assert shown.exit_code == 0, shown.output
+    assert re.findall(r"tiles: (\d of \d), about \d+ s left", shown.stderr) == ["2 of 6", "4 of 6"]
+
+
+@pytest.mark.parametrize("seed", [-1, 2**63, 10**20])
+def test_a_seed_out_of_range_is_refused(tmp_path, seed):
+    path = save(tmp_path / "a.png", ramp(64, 64))
+    with pytest.raises(ValueError, match="seed is "):
+        recover_picture(path, tmp_path / "found", setting=FEW, seed=seed)
 
 
 def test_a_failure_while_writing_leaves_nothing(tmp_path, monkeypatch):
