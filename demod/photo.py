@@ -298,20 +298,25 @@ def check_output(output: Path) -> None:
     if not output.name.strip() or output.name == "..":
         raise PictureError(f"{name!r} names no new folder; {remedy}")
     try:
-        if os.path.lexists(output):
-            if not output.is_dir():
-                raise PictureError(f"{name} exists already and is no folder; {remedy}")
-            if output.is_symlink() or any(output.iterdir()):
-                raise PictureError(f"{name} exists already; remove it, or {remedy}")
-        place = next(folder for folder in output.absolute().parents if os.path.lexists(folder))
-        if not place.is_dir():
-            raise PictureError(f"{name} cannot be made, because {spelled(place)} is no folder; {remedy}")
-        if not os.access(place, os.W_OK | os.X_OK):
-            raise PictureError(f"{name} cannot be made, because {spelled(place)} may not be written; {remedy}")
-    except (OSError, ValueError) as error:  # too long a name, a folder that may not be searched
-        if isinstance(error, PictureError):
-            raise
+        existing = next(place for place in (output, *output.absolute().parents) if _is_there(place))
+        if existing == output and (output.is_symlink() or not output.is_dir()):
+            raise PictureError(f"{name} exists already and is no folder; {remedy}")
+        if existing == output and any(output.iterdir()):
+            raise PictureError(f"{name} exists already; remove it, or {remedy}")
+        if not existing.is_dir():
+            raise PictureError(f"{name} cannot be made, because {spelled(existing)} is no folder; {remedy}")
+        if not os.access(existing, os.W_OK | os.X_OK):
+            raise PictureError(f"{name} cannot be made, because {spelled(existing)} may not be written; {remedy}")
+    except OSError as error:  # too long a name, a folder that may not be searched
         raise PictureError(f"{shorten(name, 200)} cannot be made ({_reason(error)}); {remedy}") from error
+
+
+def _is_there(path: Path) -> bool:
+    try:
+        path.lstat()
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    return True
 
 
 def _write(output: Path, report: dict, panels: dict[str, np.ndarray]) -> None:

@@ -516,10 +516,7 @@ def spot(centre=1.5, spread=25.0):
 PICTURES = {
     "a printed 0": (paper("0") * spot(), set()),
     "a printed 4": (paper("4") * spot(-2.0, 28.0), set()),
-    "a printed 2": (paper("2") * spot(0.0, 34.0), set()),
     "a small 2 off the middle": (paper("2", 18, (16, 16)) * spot(), {"ink"}),
-    "a small 3 at the top": (paper("3", 24, (32, 12)) * spot(), {"ink"}),
-    "a small 2 below": (paper("2", 18, (46, 44)) * spot(-2.0, 28.0), {"ink"}),
     "1970": (paper("1970", 24) * spot(), {"ink", "residual"}),
     "42": (paper("42", 36) * spot(), {"ink", "residual"}),
     "empty paper under a spot": (spot(), {"ink"}),
@@ -553,8 +550,8 @@ def test_of_evenly_lit_paper_it_is_said_that_the_ink_agrees(recovered):
 
 
 def test_doubts_say_how_many_tiles_they_mean(recovered):
-    (ink, *_) = doubts(*(images[:4].reshape(2, 2, 64, 64) for images in recovered))
-    assert ink.startswith("in 1 of 4 tiles the ink of picture and signal agree")
+    (ink, *_) = doubts(*(images[None, :3] for images in recovered))
+    assert ink.startswith("in 1 of 3 tiles the ink of picture and signal agree")
 
 
 def test_products_in_the_range_of_the_priors_leave_no_doubt_that_their_ink_agrees():
@@ -662,8 +659,7 @@ def test_a_folder_that_cannot_be_made_is_refused_before_the_work(tmp_path, monke
     assert shown.stderr.count("\n") == 1
 
 
-NAMES = [
-    b"\xfc.png",
+PLAIN_NAMES = [
     "ü.png",
     "日本.png",
     "a b.png",
@@ -676,7 +672,7 @@ NAMES = [
 ]
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", [b"\xfc.png", *PLAIN_NAMES])
 def test_a_picture_of_any_name_is_read_reported_and_written(tmp_path, monkeypatch, name):
     monkeypatch.chdir(tmp_path)
     path = Path(os.fsdecode(name))
