@@ -14,7 +14,7 @@ from typing import Any, NoReturn, TypeVar
 
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.text import Text
 from typer.core import TyperCommand, TyperGroup
 
@@ -81,7 +81,8 @@ class Commands(Plain, TyperGroup):
         try:
             return super().invoke(ctx)
         except KeyboardInterrupt as error:
-            say_error(f"{ctx.invoked_subcommand} was stopped: {KEPT[ctx.invoked_subcommand or 'build']}.")
+            command = ctx.invoked_subcommand or ctx.info_name
+            say_error(f"{command} was stopped: {KEPT.get(command, 'nothing was begun')}.")
             raise typer.Exit(INTERRUPTED) from error
         except BrokenPipeError:
             raise
@@ -113,15 +114,16 @@ def say_error(message: str, style: str = "red") -> None:
 
 
 def tracked(parts: Sequence[T], what: str) -> Iterable[T]:
-    """Yield the parts; of several, show on stderr how many of the things in them are done, and the time left."""
-    console, sizes = Console(stderr=True, highlight=False), [len(part) for part in parts]
-    columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
-    with Progress(*columns, console=console, disable=len(parts) == 1 or not console.is_terminal, transient=True) as bar:
-        task, begun = bar.add_task(what, total=sum(sizes)), time.monotonic()
+    """Yield the parts, and show on stderr how many of the things in them are done, and the time left; of one, nothing."""
+    console, sizes = Console(stderr=True, highlight=False, soft_wrap=True), [len(part) for part in parts]
+    total, begun = sum(sizes), time.monotonic()
+    columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn()
+    with Progress(*columns, console=console, disable=total == 1 or not console.is_terminal, transient=True) as bar:
+        task = bar.add_task(what, total=total)
         for k, part in enumerate(parts):
+            if total > 1 and not console.is_terminal:
+                done = sum(sizes[:k])
+                left = f", about {(total - done) * (time.monotonic() - begun) / done:.0f} s left" if done else ""
+                console.print(f"{what}: {done} of {total}{left}")
             yield part
             bar.advance(task, sizes[k])
-            done, total = sum(sizes[: k + 1]), sum(sizes)
-            if done < total and not console.is_terminal:
-                left = (total - done) * (time.monotonic() - begun) / done
-                console.print(f"{what}: {done} of {total}, about {left:.0f} s left", soft_wrap=True)
