@@ -1,23 +1,28 @@
 """Any picture as an observation: read it, cut it to 64 × 64 pixels, recover, and write what was found into one folder.
 
-A result is suspect when its residual is larger than images like the training images leave. If w0 and x0 have images in the
-ranges of the generators at mean-squared distances e₁ and e₂, all pixels lying in [0, 1], then their product is within
+A result is doubted for three reasons, each with a bound that held-out images of the kind that was trained on keep.
+- The residual. If w0 and x0 have images in the ranges of the generators at mean-squared distances e₁ and e₂, all pixels
+  lying in [0, 1], then their product is within
 
-    ‖w ⊙ x - w0 ⊙ x0‖² / 4096 ≤ (√e₁ + √e₂)²
+      ‖w ⊙ x - w0 ⊙ x0‖² / 4096 ≤ (√e₁ + √e₂)²
 
-of y. The cards of the generators state the largest distances among held-out images; beyond the bound made of these the
-picture is out of the range of the priors, or the descent found a poor minimum. A small residual proves nothing: many
-pairs explain one product.
+  of y. The cards of the generators state the largest distances among held-out images.
+- The ink. A digit that is small or lies under little light leaves a small residual even where it is recovered wrong. So the
+  ink of the picture under the recovered light, 1 - y/x, is compared with that of the signal, 1 - w.
+- The black level. Ink is dark; where no pixel is, black is not 0, or there is no ink.
+Beyond a bound the picture is out of the range of the priors, or the descent found a poor minimum. Within the bounds nothing
+is proved: many pairs explain one product.
 """
 
 import os
 import tempfile
 import warnings
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from stat import S_ISDIR, S_ISREG
 from textwrap import shorten
+from typing import Any
 
 import numpy as np
 import torch
@@ -47,7 +52,7 @@ TILES_AT_ONCE = 16
 LONGEST_NAME = 255  # bytes, of a file on common systems
 PANEL, GUTTER, CAPTION = 256, 12, 28  # pixels of the figure
 WARNING = "out of range of the priors"
-LEAST_AGREEMENT = 0.95  # of 96 products of test digits and random distortions one leaves less, and it is recovered wrong
+LEAST_AGREEMENT = 0.95  # of 192 products of test digits and distortions one leaves less, and it is recovered wrong
 LARGEST_DARKNESS = 0.05  # of 10,000 such products, 8 are above
 
 
@@ -192,6 +197,22 @@ def _where(wrong: Tensor) -> str:
     return "" if wrong.numel() == 1 else f"in {int(wrong.sum())} of {wrong.numel()} tiles "
 
 
+@dataclass(frozen=True)
+class Tiles:
+    """What was found.
+
+    signal, modulator, y : (rows, columns, 64, 64)
+    mean_squared_residual : (rows, columns)
+    seconds : of the descents
+    """
+
+    signal: Tensor
+    modulator: Tensor
+    y: Tensor
+    mean_squared_residual: Tensor
+    seconds: float
+
+
 def recover_picture(
     path: Path,
     output: Path,
@@ -238,41 +259,51 @@ def recover_picture(
     picture = read_picture(path)
     picture = brighten(picture if tiles else shrink(picture))
     y = cut(picture.pixels)
-    runs = [recover(part.to(device), setting=setting, seed=seed) for part in track(y.flatten(0, 1).split(TILES_AT_ONCE))]
-    signal, modulator = (torch.cat(parts).cpu().reshape(y.shape) for parts in _images(runs))
-    residuals = torch.cat([run.mean_squared_residual for run in runs]).reshape(y.shape[:2])
-    if not residuals.isfinite().all():
-        raise FloatingPointError("the descent diverged; try another --seed.")
+    parts = y.flatten(0, 1).split(TILES_AT_ONCE)
+    found = _joined([recover(part.to(device), setting=setting, seed=seed) for part in track(parts)], y)
     height, width = picture.pixels.shape
-    found = doubts(signal, modulator, y)
+    told = {"name": spelled(Path(path.name)), "sha256": sha256(path), "width": width, "height": height}
     report = {
-        "picture": {
-            "name": spelled(Path(path.name)),
-            "sha256": sha256(path),
-            "width": width,
-            "height": height,
-            "notes": list(picture.notes),
-        },
-        "mean_squared_residual": residuals.mean().item(),
-        "relative_residual": relative_residual(signal, modulator, y).max().item(),
-        "largest_expected_residual": largest_expected_residual(),
-        "ink_agreement": ink_agreement(signal, modulator, y).min().item(),
-        "warning": WARNING if found else None,
-        "doubts": found,
-        "tiles": residuals.tolist() if tiles else None,
+        "picture": told | {"notes": list(picture.notes)},
+        **_measures(found),
+        "tiles": found.mean_squared_residual.tolist() if tiles else None,
         "setting": asdict(setting) | {"seed": seed, "device": device},
         "weights": {name: load_card(name)["sha256"] for name in (SIGNAL_PRIOR, MODULATOR_PRIOR)},
-        "seconds": sum(run.seconds for run in runs),
+        "seconds": found.seconds,
         "versions": versions(),
     }
-    factors = {"signal": join(signal, height, width), "modulator": join(modulator, height, width)}
-    product = factors["signal"] * factors["modulator"]
-    _write(output, report, {"picture": picture.pixels, **factors, "product": product})
+    signal, modulator = join(found.signal, height, width), join(found.modulator, height, width)
+    panels = {"picture": picture.pixels, "signal": signal, "modulator": modulator, "product": signal * modulator}
+    _write(output, report, panels)
     return report
 
 
-def _images(runs: list[Recovery]) -> tuple[list[Tensor], list[Tensor]]:
-    return [run.signal for run in runs], [run.modulator for run in runs]
+def _joined(runs: Sequence[Recovery], y: Tensor) -> Tiles:
+    """Return the results of all batches of tiles, on the CPU."""
+    residuals = torch.cat([run.mean_squared_residual for run in runs])
+    if not residuals.isfinite().all():
+        raise FloatingPointError("the descent diverged; try another --seed.")
+    return Tiles(
+        torch.cat([run.signal for run in runs]).cpu().reshape(y.shape),
+        torch.cat([run.modulator for run in runs]).cpu().reshape(y.shape),
+        y,
+        residuals.cpu().reshape(y.shape[:2]),
+        sum(run.seconds for run in runs),
+    )
+
+
+def _measures(found: Tiles) -> dict[str, Any]:
+    """Return what was measured, the worst tile's where there are several, and why it is to be doubted."""
+    images = found.signal, found.modulator, found.y
+    reasons = doubts(*images)
+    return {
+        "mean_squared_residual": found.mean_squared_residual.mean().item(),
+        "relative_residual": relative_residual(*images).max().item(),
+        "largest_expected_residual": largest_expected_residual(),
+        "ink_agreement": ink_agreement(*images).min().item(),
+        "warning": WARNING if reasons else None,
+        "doubts": reasons,
+    }
 
 
 # --- writing ------------------------------------------------------------------------------------------------------------

@@ -27,7 +27,6 @@ UPRIGHT = {  # what undoes each EXIF orientation
     7: lambda a: a[::-1, ::-1].swapaxes(0, 1),
     8: lambda a: a.swapaxes(0, 1)[::-1],
 }
-LUMA = np.array([0.299, 0.587, 0.114])
 GREY_IS_WHITE_FIRST, GREY, COLOUR = 0, 1, 2  # TIFF's photometric interpretations that are read at any depth
 PREMULTIPLIED, STRAIGHT = 1, 2  # TIFF's extra samples that are opacities
 SCREEN_GAMMA = 1 / 2.2
@@ -94,7 +93,8 @@ def grey(stored: Stored) -> Picture:
         )
     if (colour != colour[..., :1]).any():
         notes.append("colour turned to grey by luma (ITU-R 601)")
-        luma = colour @ LUMA
+        red, green, blue = (colour[..., k].astype(np.float64) for k in range(3))
+        luma = 0.299 * red + 0.587 * green + 0.114 * blue
     else:
         luma = colour[..., 0].astype(np.float64)
     level = (luma - stored.black) / (stored.white - stored.black)
