@@ -16,6 +16,8 @@ SEEDS = 2**63  # seeds lie below: what torch.Generator.manual_seed and numpy.ran
 EXACT = (torch.float64, torch.float32)  # what torch.linalg works in
 FLOATS = (*EXACT, torch.bfloat16, torch.float16)
 
+SEEDS = 2**63  # seeds lie below: what torch.Generator.manual_seed and numpy.random.SeedSequence both take
+
 
 def check_floats(**values: Any) -> None:
     """Raise unless every value is a dense tensor of real floating-point numbers that are in memory."""
@@ -107,6 +109,14 @@ def check_seed(seed: Any, name: str = "seed") -> int:
     check_counts(0, **{name: seed})
     if int(seed) >= SEEDS:
         raise ValueError(f"{name} is {told(seed)}, but it must be less than 2**63; give a smaller one.")
+    return int(seed)
+
+
+def check_seed(seed: Any, name: str = "seed") -> int:
+    """Return the seed as an int; raise unless it is a whole number in [0, 2⁶³)."""
+    check_counts(0, **{name: seed})
+    if int(seed) >= SEEDS:
+        raise ValueError(f"{name} is {seed}, but it must be less than 2**63; give a smaller one.")
     return int(seed)
 
 

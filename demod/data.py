@@ -11,25 +11,23 @@ white background the modulator is visible everywhere. Both are resized to 64 × 
 MNIST is found by content: every file is checked against the SHA-256 of its decompressed bytes.
 """
 
+import getpass
 import gzip
 import os
 import struct
+import tempfile
 import warnings
 import zlib
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import torch
 from torch import Tensor
 from torch.nn.functional import interpolate
-from tqdm import TqdmWarning
 
-from demod.arguments import check_counts
+from demod.arguments import check_counts, check_seed
 from demod.artifacts import atomic_path, sha256
-
-with warnings.catch_warnings():  # pooch loads tqdm's notebook bar, which warns in a kernel without ipywidgets
-    warnings.simplefilter("ignore", TqdmWarning)
-    import pooch
 
 MNIST_SHA256 = {
     "train-images-idx3-ubyte": "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db",
@@ -71,64 +69,123 @@ def read_idx(content: bytes) -> np.ndarray:
     return np.frombuffer(body, np.uint8).reshape(shape)
 
 
+def _pooch() -> ModuleType:
+    """Return pooch, which takes half a second to load; its bar for notebooks warns in a kernel without ipywidgets."""
+    from tqdm import TqdmWarning
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", TqdmWarning)
+        import pooch
+    return pooch
+
+
 def _cache() -> Path:
-    return Path(pooch.os_cache("demod")) / "mnist"
+    """Return the user cache, where the home folder is."""
+    return Path(_pooch().os_cache("demod")) / "mnist"
+
+
+def _spare_cache() -> Path:
+    """Return the folder in place of a user cache that cannot be written."""
+    try:
+        user = getpass.getuser()
+    except (KeyError, OSError):  # a user without a name, as containers have
+        user = "user"
+    return Path(tempfile.gettempdir()) / f"demod-{user}" / "mnist"
+
+
+def _can_be_written(folder: Path) -> bool:
+    """Return whether a folder, of which only the first parts need be there, can be filled."""
+    there = next(part for part in (folder, *folder.parents) if part.exists() or part == part.parent)
+    return folder.is_absolute() and there.is_dir() and os.access(there, os.W_OK | os.X_OK)
+
+
+def _caches() -> list[Path]:
+    """Return the folders of what was downloaded; the last one is where a download goes."""
+    cache = _cache()
+    return [cache] if _can_be_written(cache) else [cache, _spare_cache()]
 
 
 def _decompress(path: Path) -> bytes:
     try:
         return gzip.decompress(path.read_bytes())
     except (gzip.BadGzipFile, EOFError, zlib.error) as error:
-        raise ValueError(f"{path} is no whole gzip file ({error}); delete it, and it is downloaded again.") from error
+        raise ValueError(f"{path} is not a complete gzip file ({error}); delete it, and it is downloaded again.") from error
 
 
 def _read_verified(folder: Path, name: str) -> bytes | None:
     """Return the decompressed bytes of `name` or `name`.gz in `folder`, None where neither is there."""
     for path in (folder / name, folder / f"{name}.gz"):
-        if path.is_file():
+        try:
+            if not path.is_file():
+                continue
             content = _decompress(path) if path.suffix == ".gz" else path.read_bytes()
-            if sha256(content) != MNIST_SHA256[name]:
-                raise ValueError(
-                    f"{path} has SHA-256 {sha256(content)} (decompressed) but MNIST's file has {MNIST_SHA256[name]}; "
-                    "delete it, and it is downloaded again."
-                )
-            return content
+        except OSError as error:
+            raise ValueError(f"{path} cannot be read ({error.strerror}); change its permissions.") from error
+        if sha256(content) != MNIST_SHA256[name]:
+            raise ValueError(
+                f"{path} has SHA-256 {sha256(content)} (decompressed) but MNIST's file has {MNIST_SHA256[name]}; "
+                "delete it, and it is downloaded again."
+            )
+        return content
     return None
 
 
 def _download(name: str) -> bytes:
-    """Fetch `name` from the first mirror that has it, one try each, and keep it in the user cache."""
-    failures = []
+    """Fetch `name` from the first mirror that has it, one try each, and keep it in the last of the caches."""
+    failures, (*unwritable, cache) = [], _caches()
     for mirror in MIRRORS:
-        downloader = pooch.HTTPDownloader(timeout=(CONNECT_SECONDS, 60))
+        downloader = _pooch().HTTPDownloader(timeout=(CONNECT_SECONDS, 60))
         try:
-            with atomic_path(_cache() / f"{name}.gz") as temporary:
+            with atomic_path(cache / f"{name}.gz") as temporary:
                 downloader(f"{mirror}/{name}.gz", str(temporary), None)
                 content = _decompress(temporary)
                 if sha256(content) != MNIST_SHA256[name]:
                     raise ValueError(f"{mirror}/{name}.gz has SHA-256 {sha256(content)} (decompressed), not MNIST's")
-            return content
         except (OSError, ValueError) as error:  # requests' errors are OSErrors; a bad gzip or hash is a ValueError
             failures.append(f"{mirror}: {type(error).__name__}")
+            continue
+        if unwritable:
+            warnings.warn(
+                f"{name} is kept in {cache}, because {unwritable[0]} cannot be written; name a folder with DEMOD_DATA_DIR.",
+                stacklevel=2,
+            )
+        return content
     raise MNISTUnavailableError(
-        f"MNIST's {name} was not found in DEMOD_DATA_DIR ({os.environ.get('DEMOD_DATA_DIR', 'not set')}) or {_cache()}, and "
+        f"MNIST's {name} was not found in DEMOD_DATA_DIR ({_told_data_folder()}) or {' or '.join(map(str, _caches()))}, and "
         f"no mirror gave it ({'; '.join(failures)}). Put the four MNIST files into a folder and set DEMOD_DATA_DIR to it, "
         "or run `demod data` with a network."
     )
 
 
+def _data_folder() -> Path | None:
+    """Return the folder that DEMOD_DATA_DIR names, in which ~ is the home folder."""
+    named = os.environ.get("DEMOD_DATA_DIR")
+    return Path(os.path.expanduser(named)) if named else None  # noqa: PTH111 # Path's raises where there is no home
+
+
+def _told_data_folder() -> str:
+    """Return what DEMOD_DATA_DIR names, and what is wrong with it."""
+    folder = _data_folder()
+    if folder is None:
+        return "not set"
+    if not folder.exists():
+        return f"{folder}, which does not exist"
+    return str(folder) if folder.is_dir() else f"{folder}, which is no folder"
+
+
 def _mnist_file(name: str) -> np.ndarray:
-    for folder in filter(None, (os.environ.get("DEMOD_DATA_DIR"), str(_cache()))):
-        content = _read_verified(Path(folder), name)
-        if content is not None:
-            return read_idx(content)
-    return read_idx(_download(name))
+    folder = _data_folder()
+    content = None if folder is None else _read_verified(folder, name)
+    for cache in _caches() if content is None else ():
+        content = _read_verified(cache, name) if content is None else content
+    return read_idx(_download(name) if content is None else content)
 
 
 def load_mnist(split: str) -> tuple[np.ndarray, np.ndarray]:
     """Return (images, labels) of MNIST: uint8 (N, 28, 28), ink 255 on background 0, and uint8 (N,).
 
-    Looks in the folder that DEMOD_DATA_DIR names, then in the user cache, then at public mirrors.
+    Looks in the folder that DEMOD_DATA_DIR names, then in the user cache (or, where that cannot be written, in a folder for
+    temporary files), then at public mirrors.
 
     Parameters
     ----------
@@ -176,8 +233,8 @@ def distortion_images() -> np.ndarray:
 
 def random_distortions(count: int, seed: int) -> np.ndarray:
     """Return distortions with (c, σ) uniform in the paper's ranges, almost surely off the grid, uint8 (count, 28, 28)."""
-    check_counts(0, count=count, seed=seed)
-    rng = np.random.default_rng(seed)
+    check_counts(0, count=count)
+    rng = np.random.default_rng(check_seed(seed))
     return distortion(rng.uniform(*CENTRES, count), rng.uniform(*SPREADS, count))
 
 
@@ -194,18 +251,19 @@ def modulator_images(family: str, count: int, seed: int) -> np.ndarray:
     count : int
         How many.
     seed : int
-        Of their parameters.
+        Of their parameters, in [0, 2⁶³).
 
     Raises
     ------
     ValueError
-        If there is no such family.
+        If there is no such family, or the count or the seed is out of range.
     """
     if family not in FAMILIES:
         raise ValueError(f"family is {family!r}, but modulators are drawn from one of {', '.join(FAMILIES)}.")
     if family == "bump":
         return random_distortions(count, seed)
-    rng = np.random.default_rng(seed)
+    check_counts(0, count=count)
+    rng = np.random.default_rng(check_seed(seed))
     t = np.linspace(-5, 5, 28)
     if family == "digit":
         ink = load_mnist("train")[0]
@@ -229,8 +287,10 @@ def modulator_images(family: str, count: int, seed: int) -> np.ndarray:
 
 def resize(images: np.ndarray | Tensor) -> Tensor:
     """Return 8-bit images (*N, height, width) as float32 (*N, 64, 64) in [0, 1]: bilinear, half-pixel centres."""
-    pixels = torch.as_tensor(np.array(images) if isinstance(images, np.ndarray) else images)
-    if pixels.ndim < 2:
+    pixels = images if isinstance(images, Tensor) else torch.from_numpy(np.array(images))
+    if pixels.dtype != torch.uint8:
+        raise ValueError(f"images is {pixels.dtype}, but 8-bit images are required; for floats in [0, 1] use interpolate.")
+    if pixels.ndim < 2 or 0 in pixels.shape[-2:]:
         raise ValueError(f"images has shape {tuple(pixels.shape)}, but (*N, height, width) is required; reshape it.")
     batch = pixels.reshape(-1, 1, *pixels.shape[-2:]).float() / 255
     return interpolate(batch, (SIDE, SIDE), mode="bilinear", align_corners=False).reshape(*pixels.shape[:-2], SIDE, SIDE)

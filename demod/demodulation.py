@@ -18,7 +18,7 @@ import torch
 from skimage.metrics import structural_similarity
 from torch import Tensor
 
-from demod.arguments import check_alike, check_counts
+from demod.arguments import check_alike, check_counts, check_seed
 from demod.data import SIDE, invert, load_mnist, mnist_available, random_distortions, resize
 from demod.dcgan import load_generator
 from demod.descent import descend
@@ -189,6 +189,7 @@ def mnist_problems(first: int, count: int, seed: int = 2019) -> tuple[Tensor, Te
     The distortions have (c, σ) uniform in the paper's ranges, drawn from `seed`, so that none is a training image.
     """
     check_counts(0, first=first, count=count)
+    check_seed(seed)
     digits = load_mnist("test")[0][first : first + count]
     return resize(invert(digits)), resize(random_distortions(count, seed))
 
@@ -199,8 +200,9 @@ def drawn_problems(count: int, seed: int = 2019) -> tuple[Tensor, Tensor]:
     This is what the book uses where MNIST is not at hand; it is an easier problem than `mnist_problems`. The codes come
     from another stream than the starts of `recover` with the same seed, which would otherwise begin at the truth.
     """
-    check_counts(0, count=count, seed=seed)
-    rng = torch.Generator().manual_seed(int(np.random.SeedSequence((seed, DRAWN_STREAM)).generate_state(1)[0]))
+    check_counts(0, count=count)
+    entropy = check_seed(seed), DRAWN_STREAM
+    rng = torch.Generator().manual_seed(int(np.random.SeedSequence(entropy).generate_state(1)[0]))
     images = []
     for name in ("digits", "distortions"):
         G = load_generator(name)

@@ -91,6 +91,20 @@ def build(
     return layout.html
 
 
+def last_build(layout: Layout) -> dict[str, Any]:
+    """Return what the book that is there was made from: its profile, its chapters, whether MNIST was at hand.
+
+    Raises
+    ------
+    BuildError
+        If there is no book.
+    """
+    stamp = layout.html / STAMP
+    if not stamp.is_file():
+        raise BuildError("there is no book yet; run `demod build` first.")
+    return read_json(stamp)
+
+
 def _explained(error: OSError) -> BuildError:
     """Return an error of the system as one of the build, with what to do."""
     return BuildError(f"{error}.{remedy(str(error)) or ' The last good book, if there is one, is as it was.'}")

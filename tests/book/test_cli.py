@@ -1,14 +1,20 @@
+import os
+import re
 import shutil
 import subprocess
 import sys
 from dataclasses import replace
+from importlib.metadata import version
 
 import numpy as np
 import pytest
 import torch
+from typer.main import get_command
 from typer.testing import CliRunner
 
 from demod import data as data_module
+from demod import photo
+from demod.arguments import SEEDS
 from demod.artifacts import read_json, write_json
 from demod.data import MNISTUnavailableError
 from demod.studies import blocks as image_blocks
@@ -20,7 +26,9 @@ from demod_book.build.folders import BuildError
 from demod_book.claims.judge import judge
 from demod_book.claims.ledger import LEDGER
 from demod_book.cli import app
+from demod_book.terminal import KEPT
 
+COMMANDS = get_command(app).commands
 SPLITS = {"train": 6, "test": 4}
 
 
@@ -48,11 +56,39 @@ def no_mnist(monkeypatch):
     monkeypatch.setattr(recipes, "load_mnist", load)
 
 
-@pytest.mark.parametrize("arguments", [[], ["build"], ["claims"], ["data"], ["train"], ["study"]])
-def test_help_is_shown_and_succeeds(arguments):
-    shown = demod(*arguments, "--help")
+@pytest.mark.parametrize("command", ["", *COMMANDS])
+def test_every_command_has_a_help_that_explains_all_it_takes(command):
+    shown = demod(*command.split(), "--help")
     assert shown.exit_code == 0
     assert "Usage: " in shown.output
+    described = COMMANDS[command] if command else get_command(app)
+    assert len(described.help) > 40
+    assert [parameter.name for parameter in described.params if not parameter.help] == []
+
+
+def bracketed(command):
+    """The words in square brackets in all that a command explains."""
+    texts = [command.help, *(parameter.help for parameter in command.params)]
+    return [found for text in texts if text for found in re.findall(r"\w*\[[^\]]*\]", " ".join(text.split()))]
+
+
+def test_every_bracket_of_every_help_text_is_shown(monkeypatch):
+    monkeypatch.setenv("COLUMNS", "1000")
+    everything = [found for command in COMMANDS.values() for found in bracketed(command)]
+    assert {"[default: one per core]", "[default: NAME-recovered]", "demod[rivals]"} <= set(everything)
+    for name, command in COMMANDS.items():
+        shown = " ".join(demod(name, "--help").output.split())
+        assert [found for found in bracketed(command) if found not in shown] == []
+
+
+def test_without_a_command_the_help_is_shown_and_the_status_is_2():
+    shown = demod()
+    assert (shown.exit_code, "Usage: demod" in shown.stdout or "Usage: " in shown.stdout) == (2, True)
+
+
+def test_the_version_is_that_of_the_package():
+    assert (shown := demod("--version")).exit_code == 0
+    assert shown.stdout == f"demod {version('demod')}\n"
 
 
 def test_help_does_not_wait_for_torch():
@@ -70,10 +106,125 @@ def test_help_does_not_wait_for_torch():
         ["claims", "--group", "X"],
         ["train", "faces"],
         ["study", "--blocks", "0"],
+        ["train"],
+        ["recover"],
+        ["recover", "a.png", "--iterations", "0"],
+        ["recover", "a.png", "--seed", "-1"],
+        ["recover", "a.png", "--seed", "9223372036854775808"],
+        ["recover", "a.png", "--seed", "99999999999999999999"],
+        ["recover", "a.png", "--seed", "1.5"],
+        ["claims", "--root", "no such folder"],
+        ["compare", "one"],
+        ["--verbose"],
     ],
 )
-def test_a_wrong_command_line_exits_with_2(arguments):
-    assert demod(*arguments).exit_code == 2
+def test_a_wrong_command_line_exits_with_2_and_one_line_on_stderr(arguments):
+    shown = demod(*arguments)
+    assert (shown.exit_code, shown.stdout) == (2, "")
+    assert shown.stderr.startswith("demod: ")
+    assert shown.stderr.count("\n") == 1
+    assert "--help` lists what there is." in shown.stderr
+
+
+def test_the_command_takes_the_seeds_that_the_package_takes():
+    assert cli.LAST_SEED == SEEDS - 1
+
+
+def test_a_command_that_is_stopped_says_what_is_kept(monkeypatch, tmp_path):
+    def stop(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(build_module, "build", stop)
+    monkeypatch.setattr(photo, "recover_picture", stop)
+    monkeypatch.setattr(data_module, "load_mnist", stop)
+    for arguments, kept in (
+        (["build"], "the last good book is as it was"),
+        (["recover", str(tmp_path / "a.png")], "nothing was written"),
+        (["data"], "files that came whole are kept"),
+    ):
+        shown = demod(*arguments)
+        assert shown.exit_code == 130
+        assert shown.stderr.startswith(f"demod: {arguments[0]} was stopped: {kept}")
+        assert shown.stderr.count("\n") == 1
+
+
+def test_of_every_command_it_is_said_what_is_kept():
+    assert KEPT.keys() == COMMANDS.keys()
+
+
+def test_what_the_system_refuses_is_one_line(monkeypatch):
+    def refuse(split):
+        raise PermissionError(13, "Permission denied", "/precious")
+
+    monkeypatch.setattr(data_module, "load_mnist", refuse)
+    shown = demod("data")
+    assert (shown.exit_code, shown.stdout) == (1, "")
+    assert shown.stderr == "demod: [Errno 13] Permission denied: '/precious'.\n"
+
+
+@pytest.mark.parametrize("chapter", ["landscape", "landscape.ipynb", "chapters/landscape.ipynb", "./chapters/landscape"])
+def test_a_chapter_is_named_by_its_slug_or_its_file(monkeypatch, chapter):
+    asked = {}
+    monkeypatch.setattr(build_module, "build", lambda root, **settings: asked.update(settings))
+    assert demod("build", "--chapter", chapter).exit_code == 0
+    assert asked["only"] == "landscape"
+
+
+# The command as a process
+
+
+def process(*arguments, stdin=None, **environment):
+    """Run the command as its users do, in an environment of its own."""
+    kept = {name: value for name, value in os.environ.items() if name not in environment}
+    given = {name: value for name, value in environment.items() if value is not None}
+    command = [sys.executable, "-m", "demod_book", *arguments]
+    return subprocess.run(command, capture_output=True, check=False, env=kept | given, cwd=environment.get("PWD"))
+
+
+ASCII = {"LC_ALL": "C", "PYTHONIOENCODING": "ascii", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["recover", "--help"], ["claims", "--root", "."]])
+def test_on_a_terminal_of_ascii_other_characters_are_replaced(built, arguments):
+    done = process(*arguments, **ASCII, PWD=str(built))
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert done.stdout.decode("ascii")
+    assert "recover" not in arguments or b"64 ? 64 pixels" in b" ".join(done.stdout.split())
+
+
+@pytest.mark.parametrize("environment", [{"HOME": None}, {"HOME": "/dev/null"}, {"TERM": "dumb"}, {"NO_COLOR": "1"}])
+def test_help_needs_nothing_of_its_surroundings(environment):
+    done = process("recover", "--help", COLUMNS="30", **environment)
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert b"\x1b" not in done.stdout
+    assert max(map(len, done.stdout.decode().split("\n"))) <= 80
+
+
+@pytest.mark.parametrize("arguments", ["--help", "claims --root .", "claims --help"])
+def test_a_reader_that_goes_away_is_no_error(built, arguments):
+    command = f'"{sys.executable}" -m demod_book {arguments} | head -n 1 | cut -c 1'
+    done = subprocess.run(command, shell=True, capture_output=True, check=False, cwd=built)
+    assert (done.returncode, done.stderr) == (0, b"")
+
+
+@pytest.mark.parametrize("closed", [">&-", "2>&-", ">&- 2>&-"])
+def test_a_stream_that_is_closed_is_no_error(built, closed):
+    command = f'"{sys.executable}" -m demod_book claims --root . {closed}'
+    done = subprocess.run(command, shell=True, capture_output=True, check=False, cwd=built)
+    assert (done.returncode, done.stderr) == (0, b"")
+
+
+@pytest.mark.parametrize("name", ["my book", "Bücher", "a#b%20c", "[red]x[/red]"])
+def test_folders_of_any_name_are_taken_and_shown_as_they_are(built, tmp_path_factory, name):
+    root = tmp_path_factory.mktemp("odd") / name
+    shutil.copytree(built, root)
+    assert demod("claims", "--root", str(root)).exit_code == 0
+    assert demod("accept", "--root", str(root)).exit_code == 0
+    output = root.parent / f"{name}.json"
+    (root / "_build/figures/landscape").mkdir(parents=True, exist_ok=True)
+    refused = demod("compare", str(root), str(root / "nowhere"), "--output", str(output))
+    assert refused.exit_code == 2
+    assert name in refused.stderr
 
 
 def test_build_passes_its_options_on(monkeypatch, tmp_path):

@@ -342,7 +342,7 @@ def test_a_damaged_file_of_mnist_stops_the_build_before_anything_runs(tmp_path, 
         (folder / f"{name}.gz").write_bytes(damage)
     monkeypatch.setenv("DEMOD_DATA_DIR", str(folder))
     root = write_book(tmp_path / "book", notebook("images", code("from demod.data import load_mnist")))
-    with pytest.raises(BuildError, match=r"mnist/t10k.*\.gz is no whole gzip file .*; delete it, and it is down"):
+    with pytest.raises(BuildError, match=r"mnist/t10k.*\.gz is not a complete gzip file .*; delete it, and it is down"):
         run(root)
     assert not (root / "_build/executed").exists()
 

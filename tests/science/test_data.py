@@ -1,11 +1,14 @@
 import gzip
 import socket
 import struct
+import subprocess
+import sys
 import threading
 from contextlib import contextmanager
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from math import exp
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -28,6 +31,7 @@ from demod.data import (
     read_idx,
     resize,
 )
+from demod.demodulation import drawn_problems, mnist_problems
 
 IMAGES, LABELS = "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"
 
@@ -164,7 +168,7 @@ def test_a_file_with_another_hash_is_refused_by_name(files, tmp_path, monkeypatc
 def test_a_damaged_gzip_file_is_refused_by_name(files, tmp_path, damage):
     folder = put(tmp_path / "cache", files, packed=True)
     (folder / f"{IMAGES}.gz").write_bytes(damaged(files[IMAGES], damage))
-    with pytest.raises(ValueError, match=rf"cache/{IMAGES}\.gz (is no whole gzip file|has SHA-256).*delete it"):
+    with pytest.raises(ValueError, match=rf"cache/{IMAGES}\.gz (is not a complete gzip file|has SHA-256).*delete it"):
         load_mnist("test")
 
 
@@ -207,6 +211,79 @@ def test_a_mirror_that_fails_is_passed_over_and_leaves_nothing_behind(files, tmp
             load_mnist("test")
     assert damage == "closed port" or f"/{IMAGES}.gz" in " ".join(asked)
     assert {path.name for path in (tmp_path / "cache").iterdir()} == {f"{LABELS}.gz"}
+
+
+@pytest.mark.parametrize("folder", ["with blanks", "Übung", "a#b%20c"])
+@pytest.mark.parametrize("spelled", ["{folder}", "~/{folder}", "{tmp_path}/{folder}", "./{folder}/"])
+def test_the_folder_of_the_environment_may_be_spelled_in_any_way(files, tmp_path, monkeypatch, folder, spelled):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    put(tmp_path / folder, files, packed=True)
+    monkeypatch.setenv("DEMOD_DATA_DIR", spelled.format(folder=folder, tmp_path=tmp_path))
+    assert_loaded(load_mnist("test"), files)
+
+
+@pytest.mark.parametrize(
+    ("named", "told"), [("nowhere", "nowhere, which does not exist"), ("file", "file, which is no folder")]
+)
+def test_a_folder_of_the_environment_that_is_none_is_told(files, tmp_path, monkeypatch, named, told):
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("DEMOD_DATA_DIR", str(tmp_path / named))
+    with pytest.raises(MNISTUnavailableError, match=rf"DEMOD_DATA_DIR \({tmp_path}/{told}\)"):
+        load_mnist("test")
+
+
+def test_a_file_that_may_not_be_read_is_told(files, tmp_path, monkeypatch):
+    put(tmp_path / "cache", files, packed=False)
+
+    def refuse(path):
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(Path, "read_bytes", refuse)
+    with pytest.raises(ValueError, match=rf"cache/{IMAGES} cannot be read \(Permission denied\); change its permissions"):
+        load_mnist("test")
+
+
+def test_where_the_cache_cannot_be_written_a_download_is_kept_elsewhere_and_it_is_said(files, tmp_path, monkeypatch):
+    (tmp_path / "home").touch()  # a file, under which no folder can be made, not even by root
+    monkeypatch.setattr(data, "_cache", lambda: tmp_path / "home/.cache/demod/mnist")
+    monkeypatch.setattr(data, "_spare_cache", lambda: tmp_path / "spare")
+    with serving(put(tmp_path / "mirror", files, packed=True)) as (address, asked):
+        monkeypatch.setattr(data, "MIRRORS", (address,))
+        with pytest.warns(
+            UserWarning, match="is kept in .*spare, because .*home.* cannot be written; name a folder with DEM"
+        ):
+            assert_loaded(load_mnist("test"), files)
+    assert len(asked) == 2
+    monkeypatch.setattr(data, "MIRRORS", ())
+    assert_loaded(load_mnist("test"), files)
+
+
+def test_a_cache_that_can_only_be_read_is_read(files, tmp_path, monkeypatch):
+    put(tmp_path / "cache", files, packed=True)
+    monkeypatch.setattr(data, "_can_be_written", lambda folder: False)
+    assert_loaded(load_mnist("test"), files)
+
+
+@pytest.mark.parametrize("home", [None, "", "/dev/null", "/nowhere/at all", "relative"])
+def test_without_a_home_mnist_is_absent_and_nothing_worse(tmp_path, monkeypatch, home):
+    monkeypatch.chdir(tmp_path)
+    for name in ("HOME", "XDG_CACHE_HOME", "DEMOD_DATA_DIR"):
+        monkeypatch.delenv(name, raising=False)
+    if home is not None:
+        monkeypatch.setenv("HOME", home)
+    monkeypatch.setattr(data, "MIRRORS", ())
+    monkeypatch.setattr(data, "MNIST_SHA256", {name: "0" for name in data.MNIST_SHA256})
+    monkeypatch.setattr(data, "_spare_cache", lambda: tmp_path / "spare")
+    monkeypatch.setattr(data, "_read_verified", lambda folder, name: None)
+    with pytest.raises(MNISTUnavailableError, match="Put the four MNIST files into a folder and set DEMOD_DATA_DIR"):
+        load_mnist("test")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_module_loads_nothing_that_downloads():
+    code = "import sys, demod.data; sys.exit(any(name in sys.modules for name in ('pooch', 'requests')))"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
 def test_the_training_split_is_under_its_own_names(files, tmp_path, monkeypatch):
@@ -329,6 +406,27 @@ def test_resizing_keeps_any_batch_shape_and_the_range(batch):
     assert torch.equal(resize(torch.from_numpy(white)), resize(white))
 
 
+def test_resizing_does_not_depend_on_the_defaults_of_torch():
+    images = np.random.default_rng(4).integers(0, 256, (3, 28, 28), np.uint8)
+    plain = resize(images)
+    try:
+        torch.set_default_dtype(torch.float64)
+        torch.set_default_device("meta")
+        changed = resize(images), resize(images[:, ::-1]), resize(torch.from_numpy(images))
+    finally:
+        torch.set_default_device(None)
+        torch.set_default_dtype(torch.float32)
+    assert torch.equal(changed[0], plain)
+    assert torch.equal(changed[1], resize(images[:, ::-1].copy()))
+    assert torch.equal(changed[2], plain)
+
+
+@pytest.mark.parametrize("images", [np.ones((28, 28), np.float32), torch.ones(2, 28, 28), np.ones((28, 28), np.int64)])
+def test_only_8_bit_images_are_resized(images):
+    with pytest.raises(ValueError, match="but 8-bit images are required"):
+        resize(images)
+
+
 def test_images_of_the_networks_size_are_only_scaled():
     image = np.arange(4096, dtype=np.int64).reshape(64, 64).astype(np.uint8)
     torch.testing.assert_close(resize(image), torch.from_numpy(image / np.float32(255)))
@@ -378,3 +476,23 @@ def test_only_the_papers_family_is_log_quadratic():
 def test_a_family_that_is_not_there_is_refused():
     with pytest.raises(ValueError, match="family is 'rain', but modulators are drawn from one of bump, bumps"):
         modulator_images("rain", 3, seed=0)
+
+
+DRAWN_FROM_A_SEED = {
+    "random_distortions": lambda seed: random_distortions(1, seed),
+    "bump": lambda seed: modulator_images("bump", 1, seed),
+    "edge": lambda seed: modulator_images("edge", 1, seed),
+    "drawn_problems": lambda seed: drawn_problems(1, seed)[0].numpy(),
+}
+
+
+@pytest.mark.parametrize("draw", [*DRAWN_FROM_A_SEED.values(), lambda seed: mnist_problems(0, 1, seed)])
+@pytest.mark.parametrize("seed", [-1, 2**63, 10**20])
+def test_a_seed_out_of_range_is_refused_before_anything_is_drawn(files, draw, seed):
+    with pytest.raises(ValueError, match=rf"seed is {seed}, but it must be"):
+        draw(seed)
+
+
+@pytest.mark.parametrize("draw", DRAWN_FROM_A_SEED.values(), ids=DRAWN_FROM_A_SEED)
+def test_the_whole_range_of_seeds_is_taken(draw):
+    assert not np.array_equal(draw(2**63 - 1), draw(0))
