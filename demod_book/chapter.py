@@ -27,8 +27,7 @@ from torch import Tensor
 
 from demod.arguments import check_counts
 from demod.artifacts import atomic_path, save_arrays, versions, write_json
-from demod_book.claims.box import claim_box
-from demod_book.claims.judge import Measured, judge
+from demod_book.claims.judge import Claim, Judgement, Measured, judge
 from demod_book.claims.ledger import LEDGER
 
 PROFILES = ("quick", "full")
@@ -174,9 +173,9 @@ class Chapter:
             raise ValueError(f"There is no claim {name!r} in the ledger; its claims are {', '.join(LEDGER)}.")
         numbers = {key: _to_measured(key, value) for key, value in measured.items()}
         judgement = judge(LEDGER[name], numbers)
-        self.claims[name] = {"measured": numbers}
+        self.claims[name] = judgement.record | {"measured": numbers}
         self._write_record()
-        display(Markdown(claim_box(LEDGER[name], judgement)), metadata={"demod": {"claim": name}})
+        display(Markdown(_box(LEDGER[name], judgement)), metadata={"demod": {"claim": name}})
 
     def stored(self, name: str) -> Path:
         """Return the path of a file that a longer run left, name as in "results/benchmark-descend.json".
@@ -235,6 +234,27 @@ def _to_measured(name: str, value: Any) -> Measured:
     if isinstance(value, tuple):
         return cast(Measured, tuple(_to_number(name, part) for part in value))
     return _to_number(name, value)
+
+
+def _box(claim: Claim, judgement: Judgement) -> str:
+    """Return what the page says of a claim, in Markdown: verdict, statement, place, and a row a criterion."""
+    words = {True: "holds", False: "**fails**", None: "no bound"}
+    rows = []
+    for result in judgement.results:
+        bounds = "" if result.holds is None else f"{result.criterion.required}: "
+        rows.append(f"| {result.criterion.text} | {result.shown} | {bounds}{words[result.holds]} |")
+    lines = [
+        f'<div class="demod-claim demod-{judgement.verdict.replace(" ", "-")}" id="{claim.anchor}">',
+        "",
+        f"**Claim {claim.id}: {judgement.verdict}.** {claim.statement} *({claim.place})*",
+        "",
+        "| criterion | measured | required |",
+        "| --- | --- | --- |",
+        *rows,
+        "",
+        "</div>",
+    ]
+    return "\n".join(lines)
 
 
 def _to_numpy(array: np.ndarray | Tensor) -> np.ndarray:

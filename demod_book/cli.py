@@ -117,7 +117,8 @@ def claims(
     gives no number to compare with), not tested.
     """
     from demod_book.build.folders import BuildError, Layout
-    from demod_book.pages.verdicts import read_verdicts, verdict_list
+    from demod_book.claims.terminal import verdict_list
+    from demod_book.pages.verdicts import read_verdicts
 
     layout = Layout(root.resolve())
     try:
@@ -353,7 +354,8 @@ def accept(root: Annotated[Path, typer.Option(file_okay=False, exists=True)] = P
     from demod_book.expected.arrays import accept_figures, figures_path, read_figures
     from demod_book.expected.numbers import accept as accepted
     from demod_book.expected.numbers import corrected, expected_path, read_numbers, results_block
-    from demod_book.pages.verdicts import accepted_verdicts, read_verdicts, verdicts_path
+    from demod_book.expected.verdicts import accepted_verdicts, verdicts_path
+    from demod_book.pages.verdicts import read_verdicts
 
     layout = Layout(root.resolve())
     stamp = _last_build(layout)

@@ -1,7 +1,7 @@
 """The index of all figures: what the paper calls it ↔ the regenerated figure ↔ chapter ↔ code ↔ cost ↔ how it was made.
 
 Numbers come from the card that each figure left; caption, alternative text and code come from the notebook cell that drew
-it. All links are those of a page that lies beside the chapters.
+it. Links are those of a page beside the chapters; `sources` says whether the book shows the code of the modules.
 """
 
 import ast
@@ -14,8 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from demod.artifacts import read_json
-from demod.sources import imported_names
-from demod_book.build.notebooks import Cell, Notebook, cell_code, code_cells, python_code, read_notebook, title
+from demod_book.build.notebooks import Notebook, cell_code, code_cells, python_code, read_notebook, title
 from demod_book.markdown import box, table
 from demod_book.pages.page import short_commit
 
@@ -27,17 +26,15 @@ DRAWERS = "demod_book.figures"
 
 @dataclass(frozen=True)
 class Drawing:
-    """How a notebook draws a figure: caption, label and alternative text of its cell, the modules that it calls."""
+    """How a notebook draws a figure: what its cell tells MyST-NB of caption, label and text, the modules that it calls."""
 
-    caption: str
-    label: str
-    alt: str
+    told: Mapping[str, Mapping[str, str]]
     modules: tuple[str, ...]
 
 
 @dataclass(frozen=True)
 class Figure:
-    """A figure that a chapter left, with its card, and how its notebook draws it."""
+    """A figure that a chapter left, `card` what vouches for it, with how its notebook draws it."""
 
     card: dict[str, Any]
     drawing: Drawing
@@ -57,31 +54,32 @@ class Figure:
     @property
     def caption(self) -> str:
         """The first sentence of its caption, fit for a table cell."""
-        return (self.drawing.caption or self.name).split(". ")[0].rstrip(".").replace("|", r"\|") + "."
+        caption = self.drawing.told.get("figure", {}).get("caption") or self.name
+        return caption.split(". ")[0].rstrip(".").replace("|", r"\|") + "."
 
-    def leads_to_place(self, shown: str) -> str:
+    @property
+    def picture(self) -> str:
+        """The figure in small, a link to where it stands."""
+        alt = html.escape(self.drawing.told.get("image", {}).get("alt", self.name))
+        return self.place(f'<img class="demod-thumbnail" loading="lazy" src="{self._file("png")}" alt="{alt}">')
+
+    def place(self, shown: str) -> str:
         """Return `shown` as a link to where the figure stands in the book."""
-        label = f"#{self.drawing.label}" if self.drawing.label else ""
-        return f'<a href="{self.notebook.stem}.html{label}">{shown}</a>'
+        label = self.drawing.told.get("figure", {}).get("name")
+        return f'<a href="{self.notebook.stem}.html{f"#{label}" if label else ""}">{shown}</a>'
 
-    def leads_to_file(self, ending: str, shown: str, said: str) -> str:
+    def file(self, ending: str, shown: str, said: str) -> str:
         """Return `shown` as a link to one of the figure's files, which is read aloud as `said`."""
         return f'<a href="{self._file(ending)}" aria-label="{self.name}: {said}">{shown}</a>'
 
-    def picture(self) -> str:
-        """Return the figure in small, as a link to where it stands."""
-        alt = html.escape(self.drawing.alt)
-        picture = f'<img class="demod-thumbnail" loading="lazy" src="{self._file("png")}" alt="{alt}">'
-        return self.leads_to_place(picture)
-
-    def facts(self, *, sources: bool) -> tuple[str, str, str]:
-        """Return the modules that draw it, linked if the book shows their `sources`, its seconds, and what made it."""
-        code = {name: f"<code>{name}</code>" for name in self.drawing.modules}
+    def facts(self, place: str, sources: bool) -> tuple[str, ...]:
+        """Return `place`, linked to where the figure stands, the modules that draw it, its seconds, and its card."""
+        card, code = self.card, {name: f"<code>{name}</code>" for name in self.drawing.modules}
         if sources:
             code = {name: f'<a href="../_modules/{name.replace(".", "/")}.html">{text}</a>' for name, text in code.items()}
-        made = "{profile}, {device}, seed {seed}, {commit}".format(**self.card | {"commit": short_commit(self.card["commit"])})
-        card = self.leads_to_file("json", made, "provenance")
-        return "<br>".join(code.values()), f"{self.card['seconds']:.1f} s", card
+        made = f"{card['profile']}, {card['device']}, seed {card['seed']}, {short_commit(card['commit'])}"
+        cost = f"{card['seconds']:.1f} s"
+        return self.place(place), "<br>".join(code.values()), cost, self.file("json", made, "provenance")
 
     def _file(self, ending: str) -> str:
         return f"../figures/{self.card['chapter']}/{self.name}.{ending}"
@@ -94,71 +92,66 @@ def collect_figures(folder: Path, notebooks: Mapping[str, Path]) -> list[Figure]
     """
     figures = []
     for slug, path in notebooks.items():
-        drawn = drawings(read_notebook(path))
         cards = {card.stem: read_json(card) for card in sorted((folder / slug).glob("*.json"))}
-        order = [*(name for name in drawn if name in cards), *(name for name in cards if name not in drawn)]
-        figures += [Figure(cards[name], drawn.get(name, Drawing("", "", name, ())), path) for name in order]
+        drawn = {name: found for name, found in drawings(read_notebook(path)).items() if name in cards}
+        drawn |= {name: Drawing({}, ()) for name in cards if name not in drawn}
+        figures += [Figure(cards[name], drawing, path) for name, drawing in drawn.items()]
     return figures
 
 
+def figure_marks(figures: list[Figure], *, sources: bool) -> dict[str, str]:
+    """Return what the marks in the prose that concern figures stand for, in MyST."""
+    tables = {"paper figures": paper_table(figures, sources=sources), "figures": figure_cards(figures, sources=sources)}
+    return tables | {"figure count": str(len(figures))}
+
+
 def paper_table(figures: list[Figure], *, sources: bool) -> str:
-    """Return the table of the figures that the paper has too. sources says whether the book shows the code of `demod`."""
-    rows = []
-    for figure in figures:
-        if figure.paper:
-            made = (figure.leads_to_place(figure.card["chapter"]), *figure.facts(sources=sources))
-            rows.append((f"**{figure.paper}**", f"{figure.picture()}<br>{figure.caption}", "<br>".join(made)))
+    """Return the table of the figures that the paper has too."""
+    rows = [
+        (f"**{figure.paper}**", f"{figure.picture}<br>{figure.caption}",
+         "<br>".join(figure.facts(figure.card["chapter"], sources)))
+        for figure in figures if figure.paper
+    ]  # fmt: skip
     return box("demod-index", table(HEAD, rows))
 
 
 def figure_cards(figures: list[Figure], *, sources: bool) -> str:
-    """Return a card for every figure, by chapter."""
+    """Return a box for every figure, by chapter."""
     parts = []
     for notebook, group in groupby(figures, key=lambda figure: figure.notebook):
-        cards = [_card(figure, sources) for figure in group]
-        parts += [f"### [{title(read_notebook(notebook))}]({notebook.name})", box("demod-cards", *cards)]
+        boxes = [_box(figure, sources) for figure in group]
+        parts += [f"### [{title(read_notebook(notebook))}]({notebook.name})", box("demod-cards", *boxes)]
     return "\n\n".join(parts)
 
 
-def _card(figure: Figure, sources: bool) -> str:
+def _box(figure: Figure, sources: bool) -> str:
     named = not figure.paper or figure.caption.startswith(figure.paper)
     caption = figure.caption if named else f"**{figure.paper} of the paper.** {figure.caption}"
-    facts = " · ".join((figure.leads_to_place("in its chapter"), *figure.facts(sources=sources)))
-    links = " · ".join(figure.leads_to_file(ending, shown, shown) for ending, shown in FILES.items())
-    return box("demod-card", figure.picture(), caption, f'<div class="demod-facts">{facts}<br>{links}</div>')
+    facts = " · ".join(figure.facts("in its chapter", sources))
+    files = " · ".join(figure.file(ending, shown, shown) for ending, shown in FILES.items())
+    return box("demod-card", figure.picture, caption, f'<div class="demod-facts">{facts}<br>{files}</div>')
 
 
 def drawings(notebook: Notebook) -> dict[str, Drawing]:
     """Return the figures that a notebook draws by a literal name, `chapter.figure(fig, "name", …)`, in order."""
-    code = python_code(notebook)
-    sources = _figure_functions(code)
-    everything = tuple(sorted(imported_names(code, ("demod_book",)) & set(sources.values())))
-    found = {}
+    drawers, found = _drawers(python_code(notebook)), {}
     for _, cell in code_cells(notebook):
-        tree = ast.parse(cell_code(cell))
-        used = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
-        modules = tuple(sorted({sources[name] for name in used & sources.keys()})) or everything
-        found |= {name: _drawing(cell, name, modules) for name in _figure_names(tree)}
+        nodes = list(ast.walk(ast.parse(cell_code(cell))))
+        called = {drawers[node.id] for node in nodes if isinstance(node, ast.Name) and node.id in drawers}
+        drawing = Drawing(cell["metadata"].get("mystnb", {}), tuple(sorted(called or set(drawers.values()))))
+        for node in nodes:
+            match node:
+                case ast.Call(func=ast.Attribute(attr="figure"), args=[_, ast.Constant(value=str(name)), *_]):
+                    found[name] = drawing
     return found
 
 
-def _drawing(cell: Cell, name: str, modules: tuple[str, ...]) -> Drawing:
-    settings = cell["metadata"].get("mystnb", {})
-    figure, image = settings.get("figure", {}), settings.get("image", {})
-    return Drawing(figure.get("caption", ""), figure.get("name", ""), image.get("alt", name), modules)
-
-
-def _figure_functions(code: str) -> dict[str, str]:
+def _drawers(code: str) -> dict[str, str]:
     """Return what `code` imports from `demod_book.figures`, functions and modules: name to the module that draws."""
-    found: dict[str, str] = {}
+    found = {}
     for node in ast.walk(ast.parse(code)):
-        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith(DRAWERS):
-            whole = node.module == DRAWERS  # `from demod_book.figures import geometry`
-            found |= {a.asname or a.name: f"{DRAWERS}.{a.name}" if whole else str(node.module) for a in node.names}
+        match node:
+            case ast.ImportFrom(module=str(module), names=names) if module.startswith(DRAWERS):
+                whole = module == DRAWERS  # `from demod_book.figures import geometry`
+                found |= {name.asname or name.name: f"{module}.{name.name}" if whole else module for name in names}
     return found
-
-
-def _figure_names(tree: ast.AST) -> list[str]:
-    calls = [(node.func, node.args) for node in ast.walk(tree) if isinstance(node, ast.Call)]
-    named = [args[1] for func, args in calls if isinstance(func, ast.Attribute) and func.attr == "figure" and len(args) > 1]
-    return [argument.value for argument in named if isinstance(argument, ast.Constant) and isinstance(argument.value, str)]

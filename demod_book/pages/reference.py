@@ -20,7 +20,7 @@ LAYERS = {
     "Arguments and files": ("arguments", "artifacts", "sources"),
     "Generators": ("generators",),
     "The theory": ("objective", "expectation", "hyperbolas", "wdc"),
-    "Algorithm 1": ("descent",),
+    "Algorithm 1": ("descent", "gauss_newton"),
     "The landscape, and related work": ("landscape", "baselines"),
     "Data": ("data",),
     "Trained generators": ("priors", "dcgan"),
@@ -53,13 +53,11 @@ def _directive(module: str) -> str:
 
 def module_table(package: Path = PACKAGE) -> str:
     """Return the list of the modules by layer, each with what it holds, in MyST, for a page under chapters/."""
-    modules = reference_modules(package)
-    rows = [
-        (f"**{layer}**" if name == names[0] else "", f"[`demod.{name}`](../package/{name}.md)", _first_line(modules[name][0]))
-        for layer, names in LAYERS.items()
-        for name in names
-    ]
-    return table(("layer", "module", "holds"), rows)
+    modules, rows = reference_modules(package), []
+    for layer, names in LAYERS.items():
+        shown = [(f"[`demod.{name}`](../package/{name}.md)", _first_line(modules[name][0])) for name in names if name in modules]
+        rows += [(f"**{layer}**", ""), *shown]
+    return table(("module", "holds"), rows)
 
 
 def _first_line(path: Path) -> str:
@@ -67,11 +65,11 @@ def _first_line(path: Path) -> str:
     return " ".join(summary.split()).replace("|", r"\|").replace("*", r"\*")
 
 
-def with_reference(toc: Any, pages: list[str]) -> Any:
-    """Return a table of contents with `pages` below the page that introduces them, if it is there."""
+def with_reference(toc: Any, modules: list[str]) -> Any:
+    """Return a table of contents with the pages of `modules` below the one that introduces them, if it is there."""
     if isinstance(toc, list):
-        return [with_reference(entry, pages) for entry in toc]
+        return [with_reference(entry, modules) for entry in toc]
     if not isinstance(toc, dict):
         return toc
-    toc = {key: with_reference(value, pages) for key, value in toc.items()}
-    return toc | {"sections": [{"file": page} for page in pages]} if toc.get("file") == INTRODUCTION else toc
+    inner = {"sections": [{"file": f"package/{name}"} for name in modules]} if toc.get("file") == INTRODUCTION else {}
+    return {key: with_reference(value, modules) for key, value in toc.items()} | inner

@@ -12,7 +12,6 @@ from collections.abc import Mapping
 from importlib.metadata import distribution
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
 
 import yaml
 
@@ -20,23 +19,15 @@ from demod.artifacts import read_json, write_json
 from demod_book.build.folders import BuildError, Layout, fresh_folder
 from demod_book.build.launch import with_buttons
 from demod_book.build.notebooks import Notebook, read_notebook, text
+from demod_book.claims.judge import Judged
 from demod_book.expected.numbers import read_numbers
 from demod_book.pages.citation import citation
-from demod_book.pages.figures import collect_figures, figure_cards, paper_table
+from demod_book.pages.figures import collect_figures, figure_marks
 from demod_book.pages.page import add_banner, add_footer, add_outputs, banner, footer
 from demod_book.pages.reference import INTRODUCTION, module_table, reference_modules, reference_page, with_reference
-from demod_book.pages.verdicts import (
-    Judged,
-    claim_boxes,
-    claim_links,
-    exceptions,
-    read_verdicts,
-    verdict_counts,
-    verdict_tables,
-)
+from demod_book.pages.verdicts import claim_boxes, read_verdicts, verdict_marks
 
 MARK = re.compile(r"<!--\s*[\w. -]+?\s*-->")
-COPIED = ("references.bib", "assets", "ARCHITECTURE.md")
 MATHJAX = ("tex-chtml.js", "a11y", "input", "output", "sre", "ui")
 SPOKEN = ("base.json", "en.json", "nemeth.json")  # what MathJax needs to read formulas aloud in the language of the book
 
@@ -44,22 +35,22 @@ SPOKEN = ("base.json", "en.json", "nemeth.json")  # what MathJax needs to read f
 def stage(layout: Layout) -> Path:
     """Fill `layout.stage` from the sources, the executed notebooks and the figures; return it."""
     folder, notebooks, pages = fresh_folder(layout.stage), layout.notebooks(), layout.pages()
-    for name in COPIED:
-        _copy(layout.root / name, folder / name)
-    reference = reference_modules() if INTRODUCTION in pages else {}
-    for name, sources in reference.items():
-        _write(folder / "package" / f"{name}.md", reference_page(name, sources))
-    toc = with_reference(_read_yaml(layout.root / "_toc.yml"), [f"package/{name}" for name in reference])
-    _write_yaml(folder / "_toc.yml", toc)
-    _write_yaml(folder / "_config.yml", with_buttons(_read_yaml(layout.root / "_config.yml")))
     verdicts = read_verdicts(layout.numbers, list(notebooks))
     meanings, boxes = marks(layout, verdicts), claim_boxes(verdicts)
-    for page in pages:
-        source = layout.root / f"{page}.md"
-        if source.is_file():
-            _write(folder / f"{page}.md", insert(meanings, source.read_text(encoding="utf-8"), page))
+    reference = reference_modules() if INTRODUCTION in pages else {}
+    written = {f"package/{name}.md": reference_page(name, sources) for name, sources in reference.items()}
+    for page in (page for page in pages if (layout.root / f"{page}.md").is_file()):
+        written[f"{page}.md"] = insert(meanings, (layout.root / f"{page}.md").read_text(encoding="utf-8"), page)
+    toc, config = (yaml.safe_load((layout.root / name).read_text(encoding="utf-8")) for name in ("_toc.yml", "_config.yml"))
+    for name, content in {"_toc.yml": with_reference(toc, list(reference)), "_config.yml": with_buttons(config)}.items():
+        written[name] = yaml.safe_dump(content, sort_keys=False, allow_unicode=True)
+    for name, content in written.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(content, encoding="utf-8")
     for slug, path in notebooks.items():
         write_json(folder / path.relative_to(layout.root), page_of(slug, layout, boxes, meanings))
+    for name in ("references.bib", "assets", "ARCHITECTURE.md"):
+        _copy(layout.root / name, folder / name)
     _copy_offline(layout, folder / "extra")
     return folder
 
@@ -67,20 +58,12 @@ def stage(layout: Layout) -> Path:
 def marks(layout: Layout, verdicts: Mapping[str, Judged]) -> dict[str, str]:
     """Return what each mark stands for, in MyST, on a page under chapters/."""
     notebooks, cited = layout.notebooks(), layout.root / "CITATION.cff"
-    figures, sources = collect_figures(layout.figures, notebooks), INTRODUCTION in layout.pages()
-    found = {
-        "paper figures": paper_table(figures, sources=sources),
-        "figures": figure_cards(figures, sources=sources),
-        "figure count": str(len(figures)),
-        "verdicts": verdict_tables(verdicts, notebooks),
-        "verdict counts": verdict_counts(verdicts),
-        "exceptions": exceptions(verdicts, notebooks),
-        "modules": module_table(),
-        "citation": citation(cited) if cited.is_file() else "",
-    }
+    found = {"modules": module_table(), "citation": citation(cited) if cited.is_file() else ""}
+    found |= figure_marks(collect_figures(layout.figures, notebooks), sources=INTRODUCTION in layout.pages())
+    found |= verdict_marks(verdicts, notebooks)
     for slug, numbers in read_numbers(layout.numbers, notebooks).items():
         found |= {f"{slug}.{name}": number["text"] for name, number in numbers.items()}
-    return {f"<!-- {name} -->": meaning for name, meaning in found.items()} | claim_links(verdicts, notebooks)
+    return {f"<!-- {name} -->": meaning for name, meaning in found.items()}
 
 
 def insert(marks: Mapping[str, str], prose: str, page: str) -> str:
@@ -113,28 +96,6 @@ def page_of(slug: str, layout: Layout, boxes: Mapping[str, str], marks: Mapping[
     return notebook
 
 
-def _read_yaml(path: Path) -> Any:
-    return yaml.safe_load(path.read_text(encoding="utf-8"))
-
-
-def _write_yaml(path: Path, content: Any) -> None:
-    _write(path, yaml.safe_dump(content, sort_keys=False, allow_unicode=True))
-
-
-def _write(path: Path, content: str) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(content, encoding="utf-8")
-
-
-def _copy(source: Path, target: Path) -> None:
-    """Copy a file or a folder, if it is there."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    if source.is_dir():
-        shutil.copytree(source, target)
-    elif source.is_file():
-        shutil.copyfile(source, target)
-
-
 def _copy_offline(layout: Layout, extra: Path) -> None:
     """Fill the folder whose contents go to the root of the book: notebooks, figures, MathJax and plotly.js."""
     for slug, path in layout.notebooks().items():
@@ -147,3 +108,12 @@ def _copy_offline(layout: Layout, extra: Path) -> None:
         if path.name not in SPOKEN:
             path.unlink()
     _copy(Path(str(files("plotly"))) / "package_data" / "plotly.min.js", extra / "plotly.min.js")
+
+
+def _copy(source: Path, target: Path) -> None:
+    """Copy a file or a folder, if it is there."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    if source.is_dir():
+        shutil.copytree(source, target)
+    elif source.is_file():
+        shutil.copyfile(source, target)
