@@ -10,7 +10,7 @@ WORDS = {True: "holds", False: "**fails**", None: "no bound"}
 
 
 def claim_box(claim: Claim, judgement: Judgement) -> str:
-    """Return verdict, statement, place and a row for each criterion, in Markdown; a link to the claim's anchor leads here."""
+    """Return verdict, statement, place and a row for each criterion, in Markdown; the claim's anchor leads here."""
     rows = []
     for result in judgement.results:
         bounds = "" if result.holds is None else f"{result.criterion.required}: "

@@ -1,6 +1,6 @@
 """The verdicts of the ledger, against the accepted ones.
 
-Accepted verdicts lie in tests/expected/<profile>-<mnist|drawn>-verdicts.json, claim to verdict, and are compared by the tests.
+They lie in tests/expected/<profile>-<mnist|drawn>-verdicts.json, claim to verdict, and are compared by the tests.
 """
 
 from collections.abc import Mapping

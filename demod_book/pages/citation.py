@@ -20,5 +20,7 @@ def citation(path: Path) -> str:
 def _entry(kind: str, card: dict[str, Any]) -> Entry:
     """Return an entry with the fields that the card has and that are not empty: no DOI before an archive gave one."""
     fields = ("title", "booktitle", "volume", "pages", "year", "version", "doi")
-    people = [Person(first=a.get("given-names", ""), last=a.get("family-names") or f"{{{a['name']}}}") for a in card["authors"]]
+    people = [
+        Person(first=a.get("given-names", ""), last=a.get("family-names") or f"{{{a['name']}}}") for a in card["authors"]
+    ]
     return Entry(kind, {name: str(card[name]) for name in fields if card.get(name)}, {"author": people})

@@ -88,7 +88,9 @@ def check_html(folder: Path, *, largest: float = LARGEST) -> list[str]:
     written = (path for path in sorted(folder.rglob("*.html")) if "_static" not in path.parts)  # the theme's templates
     pages = {path.resolve(): Page(path) for path in written}
     found = [(page.path, problem) for page in pages.values() for problem in page.problems]
-    found += [(page.path, problem) for page in pages.values() for link in page.links for problem in _check(link, page, pages)]
+    found += [
+        (page.path, problem) for page in pages.values() for link in page.links for problem in _check(link, page, pages)
+    ]
     sheets = {path: CSS_URL.findall(path.read_text(encoding="utf-8")) for path in sorted(folder.rglob("*.css"))}
     found += [(path, f"{url} is loaded from another host") for path, urls in sheets.items() for url in urls]
     problems = [f"{path.relative_to(folder)}: {problem}" for path, problem in found]

@@ -55,7 +55,9 @@ def module_table(package: Path = PACKAGE) -> str:
     """Return the list of the modules by layer, each with what it holds, in MyST, for a page under chapters/."""
     modules, rows = reference_modules(package), []
     for layer, names in LAYERS.items():
-        shown = [(f"[`demod.{name}`](../package/{name}.md)", _first_line(modules[name][0])) for name in names if name in modules]
+        shown = [
+            (f"[`demod.{name}`](../package/{name}.md)", _first_line(modules[name][0])) for name in names if name in modules
+        ]
         rows += [(f"**{layer}**", ""), *shown]
     return table(("module", "holds"), rows)
 
