@@ -18,7 +18,9 @@ FIELD = re.compile(r"^([\w*]+(?:, [\w*]+)*) : (.*)$")
 
 
 def setup(app: Any) -> dict[str, Any]:
-    """Register the extension."""
+    """Register the extension; keep the year of the copyright, for which Sphinx takes that of SOURCE_DATE_EPOCH."""
+    written = app.config.copyright
+    app.connect("config-inited", lambda _, config: setattr(config, "copyright", written), priority=801)  # Sphinx has 800
     app.setup_extension("sphinx.ext.autodoc")
     app.connect("autodoc-process-docstring", _process, priority=400)  # napoleon has 500
     return {"version": "1", "parallel_read_safe": True}

@@ -6,8 +6,10 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import yaml
 from fixture_book import CLAIM, FIGURE, ROOT, TEXT, code, contents, notebook, prose, run, write_book
 from pybtex.database import parse_string
+from sphinx.application import Sphinx
 
 from demod.artifacts import read_json, write_json
 from demod_book.build.folders import BuildError, Layout
@@ -181,6 +183,15 @@ def test_the_box_stands_under_the_title():
 def test_a_chapter_without_a_title_is_refused():
     with pytest.raises(BuildError, match="no title"):
         add_banner({"cells": [prose("Text.")]}, "BOX")
+
+
+def test_the_copyright_is_that_of_the_settings_whatever_the_date_of_the_build(tmp_path, monkeypatch):
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", "315532800")  # 1980
+    settings = yaml.safe_load((ROOT / "_config.yml").read_text())
+    chosen = {"extensions": ["demod_book.pages.sphinx"], "copyright": settings["copyright"]}
+    assert "demod_book.pages.sphinx" in settings["sphinx"]["config"]["extensions"]
+    app = Sphinx(tmp_path, None, tmp_path / "out", tmp_path / "trees", "dummy", chosen, status=None, warning=None)
+    assert app.config.copyright == settings["copyright"] == "2026"
 
 
 # The list of figures
