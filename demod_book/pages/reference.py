@@ -15,18 +15,13 @@ from demod_book.markdown import table
 INTRODUCTION = "chapters/package"
 MEMBERS = "   :members:\n   :special-members: __call__"
 
-# Each module imports only from its own layer and from those above it.
+# A module imports only from its own layer and from those above it; pyproject.toml has the order inside of a layer.
 LAYERS = {
     "Arguments and files": ("arguments", "artifacts", "sources"),
-    "Generators": ("generators",),
-    "The theory": ("objective", "expectation", "hyperbolas", "wdc"),
-    "Algorithm 1": ("descent", "gauss_newton"),
-    "The landscape, and related work": ("landscape", "baselines"),
-    "Data": ("data",),
-    "Trained generators": ("priors", "dcgan"),
-    "The experiment on images": ("demodulation", "photo"),
-    "Training": ("training",),
-    "Studies": ("studies",),
+    "Generators and theory": ("generators", "objective", "expectation", "hyperbolas", "wdc"),
+    "Descent, landscape, related work": ("descent", "gauss_newton", "landscape", "baselines"),
+    "Images": ("data", "priors", "dcgan", "demodulation", "photo"),
+    "Training and studies": ("training", "studies"),
 }
 
 
