@@ -41,55 +41,49 @@ class Figure:
     notebook: Path
 
     @property
-    def name(self) -> str:
-        """What its files are called."""
-        return self.card["figure"]
-
-    @property
     def paper(self) -> str:
         """Which figure of the paper it is, as in "Figure 1a"; empty for a figure that the paper does not have."""
-        found = PAPER.match(self.name)
+        found = PAPER.match(self.card["figure"])
         return f"Figure {found[1]}" if found else ""
 
     @property
     def caption(self) -> str:
         """The first sentence of its caption, fit for a table cell."""
-        caption = self.drawing.told.get("figure", {}).get("caption") or self.name
+        caption = self.drawing.told.get("figure", {}).get("caption") or self.card["figure"]
         return caption.split(". ")[0].rstrip(".").replace("|", r"\|") + "."
 
     @property
     def picture(self) -> str:
         """The figure in small, a link to where it stands."""
-        alt = html.escape(self.drawing.told.get("image", {}).get("alt", self.name))
-        return self.place(f'<img class="demod-thumbnail" loading="lazy" src="{self._file("png")}" alt="{alt}">')
+        alt = html.escape(self.drawing.told.get("image", {}).get("alt", self.card["figure"]))
+        return self.place(f'<img class="demod-thumbnail" loading="lazy" src="{self.address("png")}" alt="{alt}">')
 
     def place(self, shown: str) -> str:
         """Return `shown` as a link to where the figure stands in the book."""
         label = self.drawing.told.get("figure", {}).get("name")
         return f'<a href="{self.notebook.stem}.html{f"#{label}" if label else ""}">{shown}</a>'
 
+    def address(self, ending: str) -> str:
+        """Return the address of one of its files."""
+        return f"../figures/{self.card['chapter']}/{self.card['figure']}.{ending}"
+
     def file(self, ending: str, shown: str, said: str) -> str:
-        """Return `shown` as a link to one of the figure's files, which is read aloud as `said`."""
-        return f'<a href="{self._file(ending)}" aria-label="{self.name}: {said}">{shown}</a>'
+        """Return `shown` as a link to one of its files, which is read aloud as `said`."""
+        return f'<a href="{self.address(ending)}" aria-label="{self.card["figure"]}: {said}">{shown}</a>'
 
     def facts(self, place: str, sources: bool) -> tuple[str, ...]:
         """Return `place`, linked to where the figure stands, the modules that draw it, its seconds, and its card."""
-        card, code = self.card, {name: f"<code>{name}</code>" for name in self.drawing.modules}
+        code = [f"<code>{name}</code>" for name in self.drawing.modules]
         if sources:
-            code = {name: f'<a href="../_modules/{name.replace(".", "/")}.html">{text}</a>' for name, text in code.items()}
-        made = f"{card['profile']}, {card['device']}, seed {card['seed']}, {short_commit(card['commit'])}"
-        cost = f"{card['seconds']:.1f} s"
-        return self.place(place), "<br>".join(code.values()), cost, self.file("json", made, "provenance")
-
-    def _file(self, ending: str) -> str:
-        return f"../figures/{self.card['chapter']}/{self.name}.{ending}"
+            paths = (name.replace(".", "/") for name in self.drawing.modules)
+            code = [f'<a href="../_modules/{path}.html">{name}</a>' for path, name in zip(paths, code, strict=True)]
+        made = "{profile}, {device}, seed {seed}, ".format(**self.card) + short_commit(self.card["commit"])
+        seconds = f"{self.card['seconds']:.1f} s"
+        return self.place(place), "<br>".join(code), seconds, self.file("json", made, "provenance")
 
 
 def collect_figures(folder: Path, notebooks: Mapping[str, Path]) -> list[Figure]:
-    """Return the figures that lie in `folder`, one folder a chapter, in the order in which the chapters draw them.
-
-    notebooks maps slug to notebook.
-    """
+    """Return the figures in `folder`, one folder a chapter, in the order in which the chapters, by slug, draw them."""
     figures = []
     for slug, path in notebooks.items():
         cards = {card.stem: read_json(card) for card in sorted((folder / slug).glob("*.json"))}
@@ -148,7 +142,7 @@ def drawings(notebook: Notebook) -> dict[str, Drawing]:
 
 def _drawers(code: str) -> dict[str, str]:
     """Return what `code` imports from `demod_book.figures`, functions and modules: name to the module that draws."""
-    found = {}
+    found: dict[str, str] = {}
     for node in ast.walk(ast.parse(code)):
         match node:
             case ast.ImportFrom(module=str(module), names=names) if module.startswith(DRAWERS):

@@ -5,16 +5,18 @@ chapter left among the numbers, `card` what the build knows of its run.
 """
 
 import html
+import re
 from collections.abc import Mapping
 from typing import Any
 
-from nbformat.v4 import new_code_cell, new_markdown_cell
+from nbformat.v4 import new_code_cell
 
 from demod.data import MNIST_SHA256
 from demod_book.build.folders import BuildError
 from demod_book.build.notebooks import Cell, Notebook, code_cells, text
 from demod_book.markdown import table
 
+TITLE = re.compile(r"^# .*$", re.MULTILINE)
 INTERACTIVE = '<div class="demod-interactive">'
 CODE = ("demod", "code", "results/", "requirements.lock")  # how the ingredients begin that are code, or as good as code
 HASH = 16  # digits shown; the whole hash stands in the files
@@ -61,17 +63,11 @@ def _figure_apart(cell: Cell) -> list[Cell]:
 def add_banner(notebook: Notebook, banner: str) -> None:
     """Insert `banner` under the title, the first line of a notebook that begins with "# "."""
     for cell in notebook["cells"]:
-        lines = text(cell).split("\n")
-        title = next((number for number, line in enumerate(lines) if line.startswith("# ")), None)
-        if cell["cell_type"] == "markdown" and title is not None:
-            cell["source"] = "\n".join([*lines[: title + 1], "", banner, "", *lines[title + 1 :]])
+        title = TITLE.search(text(cell)) if cell["cell_type"] == "markdown" else None
+        if title:
+            cell["source"] = f"{text(cell)[: title.end()]}\n\n{banner}\n{text(cell)[title.end() :]}"
             return
     raise BuildError('A chapter has no title; begin its first Markdown cell with "# ".')
-
-
-def add_footer(notebook: Notebook, footer: str) -> None:
-    """Put `footer` below everything else."""
-    notebook["cells"].append(new_markdown_cell(footer, id="provenance"))
 
 
 def banner(record: Mapping[str, Any], seconds: float) -> str:
@@ -117,6 +113,8 @@ def short_commit(commit: str | None) -> str:
     """Return a commit as a page names it."""
     if commit is None:
         return "an installed copy"
+    if commit.startswith("unknown"):
+        return "commit unknown"
     name, _, dirty = commit.partition("-")
     return f"commit {name[:7]}{' with changes' if dirty else ''}"
 

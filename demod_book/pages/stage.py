@@ -14,6 +14,7 @@ from importlib.resources import files
 from pathlib import Path
 
 import yaml
+from nbformat.v4 import new_markdown_cell
 
 from demod.artifacts import read_json, write_json
 from demod_book.build.folders import BuildError, Layout, fresh_folder
@@ -23,7 +24,7 @@ from demod_book.claims.judge import Judged
 from demod_book.expected.numbers import read_numbers
 from demod_book.pages.citation import citation
 from demod_book.pages.figures import collect_figures, figure_marks
-from demod_book.pages.page import add_banner, add_footer, add_outputs, banner, footer
+from demod_book.pages.page import add_banner, add_outputs, banner, footer
 from demod_book.pages.reference import INTRODUCTION, module_table, reference_modules, reference_page, with_reference
 from demod_book.pages.verdicts import claim_boxes, read_verdicts, verdict_marks
 
@@ -67,13 +68,7 @@ def marks(layout: Layout, verdicts: Mapping[str, Judged]) -> dict[str, str]:
 
 
 def insert(marks: Mapping[str, str], prose: str, page: str) -> str:
-    """Return `prose` of `page` with each mark, a key of `marks`, replaced by what it stands for.
-
-    Raises
-    ------
-    BuildError
-        If a comment looks like a mark but is none.
-    """
+    """Return `prose` of `page` with each mark, a key of `marks`, replaced; a comment that looks like one is a BuildError."""
 
     def meaning(found: re.Match[str]) -> str:
         if found[0] not in marks:
@@ -92,7 +87,7 @@ def page_of(slug: str, layout: Layout, boxes: Mapping[str, str], marks: Mapping[
     for cell in notebook["cells"]:
         if cell["cell_type"] == "markdown":
             cell["source"] = insert(marks, text(cell), slug)
-    add_footer(notebook, footer(record, card))
+    notebook["cells"].append(new_markdown_cell(footer(record, card), id="provenance"))
     return notebook
 
 

@@ -6,12 +6,11 @@ and runs no chapter. Links are those of a page beside the chapters; `pages` maps
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from demod.artifacts import read_json
 from demod_book.build.folders import BuildError
 from demod_book.claims.box import claim_box, claim_lines
-from demod_book.claims.judge import Claim, Judged, Judgement, Verdict, judge
+from demod_book.claims.judge import Claim, Judged, Verdict, judge
 from demod_book.claims.ledger import GROUPS, LEDGER
 from demod_book.markdown import box, table
 
@@ -20,12 +19,9 @@ EXCEPTIONS = (Verdict.FALSIFIED, Verdict.VACUOUS)
 
 
 def read_verdicts(folder: Path, chapters: list[str]) -> dict[str, Judged]:
-    """Return what the ledger makes of what `chapters` measured, according to their records in `folder`, by claim.
+    """Return by claim what the ledger makes of the records of `chapters` in `folder`.
 
-    Raises
-    ------
-    BuildError
-        If two chapters measure the same claim, or the ledger cannot judge what one measured.
+    It is a BuildError if two of them measured the same claim, or the ledger cannot judge what one measured.
     """
     found: dict[str, Judged] = {}
     for slug in chapters:
@@ -34,23 +30,20 @@ def read_verdicts(folder: Path, chapters: list[str]) -> dict[str, Judged]:
                 raise BuildError(f"The claim {name} is recorded by {found[name].chapter} and by {slug}; record it once.")
             if name not in LEDGER or "measured" not in claim:
                 raise BuildError(f"{slug} recorded {name} for another ledger; run `demod build` to measure it again.")
+            measured = {key: tuple(value) if isinstance(value, list) else value for key, value in claim["measured"].items()}
             try:
-                found[name] = Judged(slug, _judge(LEDGER[name], claim["measured"]))
+                found[name] = Judged(slug, judge(LEDGER[name], measured))
             except ValueError as error:
                 raise BuildError(f"{slug}: {error}") from error
     return found
-
-
-def _judge(claim: Claim, measured: Mapping[str, Any]) -> Judgement:
-    return judge(claim, {name: tuple(value) if isinstance(value, list) else value for name, value in measured.items()})
 
 
 def verdict_marks(judged: Mapping[str, Judged], pages: Mapping[str, Path]) -> dict[str, str]:
     """Return what the marks in the prose that concern claims stand for: tables, counts, exceptions, a link to each claim."""
     shown = {name: _shown(name, judged.get(name), pages) for name in LEDGER}
     links = {f"claim {name}": f"claim {link} ({verdict})" for name, (link, verdict) in shown.items()}
-    tables, counts = verdict_tables(judged, pages), verdict_counts(judged)
-    return {"verdicts": tables, "verdict counts": counts, "exceptions": exceptions(judged, pages), **links}
+    pieces = {"verdicts": verdict_tables(judged, pages), "verdict counts": verdict_counts(judged)}
+    return pieces | {"exceptions": exceptions(judged, pages)} | links
 
 
 def claim_boxes(judged: Mapping[str, Judged]) -> dict[str, str]:

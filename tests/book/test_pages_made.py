@@ -224,6 +224,7 @@ def test_every_figure_has_a_card_under_its_chapter_with_all_its_files(book):
         (None, "an installed copy"),
         ("0123456789abcdef", "commit 0123456"),
         ("0123456789-dirty", "commit 0123456 with changes"),
+        ("unknown: git refuses to read it", "commit unknown"),
     ],
 )
 def test_a_commit_is_named_by_seven_digits_and_says_if_files_differed(commit, shown):
