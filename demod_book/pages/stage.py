@@ -20,7 +20,6 @@ from demod.artifacts import read_json, write_json
 from demod_book.build.folders import BuildError, Layout, fresh_folder
 from demod_book.build.launch import with_buttons
 from demod_book.build.notebooks import Notebook, read_notebook, text
-from demod_book.claims.judge import Judged
 from demod_book.expected.numbers import read_numbers
 from demod_book.pages.citation import citation
 from demod_book.pages.figures import collect_figures, figure_marks
@@ -36,8 +35,7 @@ SPOKEN = ("base.json", "en.json", "nemeth.json")  # what MathJax needs to read f
 def stage(layout: Layout) -> Path:
     """Fill `layout.stage` from the sources, the executed notebooks and the figures; return it."""
     folder, notebooks, pages = fresh_folder(layout.stage), layout.notebooks(), layout.pages()
-    verdicts = read_verdicts(layout.numbers, list(notebooks))
-    meanings, boxes = marks(layout, verdicts), claim_boxes(verdicts)
+    meanings, boxes = marks(layout), claim_boxes(read_verdicts(layout.numbers, list(notebooks)))
     reference = reference_modules() if INTRODUCTION in pages else {}
     written = {f"package/{name}.md": reference_page(name, sources) for name, sources in reference.items()}
     for page in (page for page in pages if (layout.root / f"{page}.md").is_file()):
@@ -56,12 +54,12 @@ def stage(layout: Layout) -> Path:
     return folder
 
 
-def marks(layout: Layout, verdicts: Mapping[str, Judged]) -> dict[str, str]:
+def marks(layout: Layout) -> dict[str, str]:
     """Return what each mark stands for, in MyST, on a page under chapters/."""
     notebooks, cited = layout.notebooks(), layout.root / "CITATION.cff"
     found = {"modules": module_table(), "citation": citation(cited) if cited.is_file() else ""}
     found |= figure_marks(collect_figures(layout.figures, notebooks), sources=INTRODUCTION in layout.pages())
-    found |= verdict_marks(verdicts, notebooks)
+    found |= verdict_marks(read_verdicts(layout.numbers, list(notebooks)), notebooks)
     for slug, numbers in read_numbers(layout.numbers, notebooks).items():
         found |= {f"{slug}.{name}": number["text"] for name, number in numbers.items()}
     return {f"<!-- {name} -->": meaning for name, meaning in found.items()}
