@@ -5,7 +5,6 @@ jupyter-book -W says nothing about tracebacks inside executed notebooks, about i
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from html.parser import HTMLParser
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
@@ -19,19 +18,15 @@ IMAGE = re.compile(r"\b_images/[\w.-]+\.png")
 CSS_URL = re.compile(r"""(?:url\(|@import)\s*["']?(?:https?:)?//[^"')]+""")
 
 
-@dataclass
 class Page(HTMLParser):
     """What a page links or loads from the book, which targets it has, and what is wrong with it on its own."""
 
-    path: Path
-    links: list[str] = field(default_factory=list)
-    targets: set[str] = field(default_factory=set)
-    problems: list[str] = field(default_factory=list)
-
-    def __post_init__(self) -> None:
-        """Parse the file."""
+    def __init__(self, path: Path) -> None:
+        """Parse the file `path`."""
         super().__init__()
-        self.feed(self.path.read_text(encoding="utf-8"))
+        self.path, self.targets = path, set[str]()
+        self.links, self.problems = list[str](), list[str]()
+        self.feed(path.read_text(encoding="utf-8"))
         self.close()
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:

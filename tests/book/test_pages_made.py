@@ -194,6 +194,39 @@ def test_the_copyright_is_that_of_the_settings_whatever_the_date_of_the_build(tm
     assert app.config.copyright == settings["copyright"] == "2026"
 
 
+ARCHITECTURE = (ROOT / "ARCHITECTURE.md").read_text(encoding="utf-8")
+
+
+def test_every_folder_and_file_that_the_architecture_names_exists():
+    named = re.findall(r"`((?:demod|demod_book|tests|chapters|assets)/[\w./-]*|[\w-]+\.(?:toml|yml|lock))`", ARCHITECTURE)
+    dotted = re.findall(r"`((?:build|pages)\.\w+)`", ARCHITECTURE)
+    assert len(named) >= 15
+    assert len(dotted) >= 4
+    assert [path for path in named if not (ROOT / path).exists()] == []
+    assert [name for name in dotted if not (ROOT / "demod_book" / f"{name.replace('.', '/')}.py").is_file()] == []
+
+
+def test_every_module_in_the_picture_of_the_layers_exists():
+    book, science = ARCHITECTURE.split("```")[1].split("\ndemod  ")
+    for package, part in (("demod_book", book), ("demod", science)):
+        rows = re.findall(r"^([a-z][\w., ]*?)(?:  .*)?$", part, re.MULTILINE)
+        names = {name for row in rows for name in row.split(", ")} - {"text", "demod_book"}
+        assert len(names) >= 8
+        found = {path for name in names for path in (ROOT / package).glob(f"{name.replace('.', '/')}*")}
+        assert {path.stem for path in found} >= {name.split(".")[-1] for name in names}
+
+
+def test_the_architecture_is_a_page_of_the_book(book):
+    root = shutil.copytree(book, book.with_name("architecture"))
+    shutil.copyfile(ROOT / "ARCHITECTURE.md", root / "ARCHITECTURE.md")
+    shutil.copyfile(ROOT / "chapters/architecture.md", root / "chapters/architecture.md")
+    toc = root / "_toc.yml"
+    toc.write_text(toc.read_text() + "  - file: chapters/architecture\n")
+    run(root)
+    page = (root / "_build/html/chapters/architecture.html").read_text()
+    assert "Where a line belongs" in page
+
+
 # The list of figures
 
 
