@@ -13,7 +13,7 @@ READY := .venv/.ready
 INSTALLING := .venv/.installing
 EXTRA_INDEX := $(if $(TORCH_INDEX_URL),--extra-index-url $(TORCH_INDEX_URL))
 VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)
-SOURCES := _config.yml _toc.yml references.bib requirements.lock assets chapters
+SOURCES := _config.yml _toc.yml ARCHITECTURE.md references.bib requirements.lock assets chapters
 
 # Ruff, mypy and pytest are told nothing here: their settings stand in pyproject.toml.
 

@@ -112,14 +112,6 @@ def check_seed(seed: Any, name: str = "seed") -> int:
     return int(seed)
 
 
-def check_seed(seed: Any, name: str = "seed") -> int:
-    """Return the seed as an int; raise unless it is a whole number in [0, 2⁶³)."""
-    check_counts(0, **{name: seed})
-    if int(seed) >= SEEDS:
-        raise ValueError(f"{name} is {seed}, but it must be less than 2**63; give a smaller one.")
-    return int(seed)
-
-
 def check_counts(least: int = 1, /, **counts: Any) -> None:
     """Raise unless every count is a whole number, no bool, and at least `least`."""
     for name, count in counts.items():

@@ -173,9 +173,9 @@ class Chapter:
             raise ValueError(f"There is no claim {name!r} in the ledger; its claims are {', '.join(LEDGER)}.")
         numbers = {key: _to_measured(key, value) for key, value in measured.items()}
         judgement = judge(LEDGER[name], numbers)
-        self.claims[name] = judgement.record
+        self.claims[name] = judgement.record | {"measured": numbers}
         self._write_record()
-        display(Markdown(_box(LEDGER[name], judgement)))
+        display(Markdown(_box(LEDGER[name], judgement)), metadata={"demod": {"claim": name}})
 
     def stored(self, name: str) -> Path:
         """Return the path of a file that a longer run left, name as in "results/benchmark-descend.json".

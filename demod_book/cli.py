@@ -125,7 +125,8 @@ def claims(
     """
     from demod_book.build.build import last_build
     from demod_book.build.folders import BuildError, Layout
-    from demod_book.pages.verdicts import read_verdicts, verdict_list
+    from demod_book.claims.terminal import verdict_list
+    from demod_book.pages.verdicts import read_verdicts
 
     layout = Layout(root.resolve())
     try:

@@ -21,6 +21,11 @@ class Verdict(StrEnum):
     MEASURED = "measured"
     NOT_TESTED = "not tested"
 
+    @property
+    def css(self) -> str:
+        """The word as the end of the name of a class in assets/demod.css."""
+        return self.value.replace(" ", "-")
+
 
 @dataclass(frozen=True)
 class Criterion:
@@ -120,6 +125,14 @@ class Judgement:
             for result in self.results
         }
         return {"verdict": self.verdict.value, "criteria": criteria}
+
+
+@dataclass(frozen=True)
+class Judged:
+    """The judgement of a claim, and the slug of the chapter that measured it."""
+
+    chapter: str
+    judgement: Judgement
 
 
 def judge(claim: Claim, measured: Mapping[str, Measured]) -> Judgement:

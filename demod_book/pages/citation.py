@@ -4,41 +4,23 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from pybtex.database import BibliographyData, Entry, Person
 
 
 def citation(path: Path) -> str:
     """Return the BibTeX entries of the paper and of the software that CITATION.cff describes, as a block of MyST."""
     card = yaml.safe_load(path.read_text(encoding="utf-8"))
     paper = card["preferred-citation"]
-    entries = [
-        _entry(
-            "inproceedings",
-            f"{paper['authors'][0]['family-names'].lower()}{paper['year']}",
-            author=_authors(paper),
-            title=paper["title"],
-            booktitle=paper["collection-title"],
-            volume=paper["volume"],
-            pages=f"{paper['start']}--{paper['end']}",
-            year=paper["year"],
-        ),
-        _entry("software", "demod", author=_authors(card), title=card["title"], version=card["version"], **_doi(card)),
+    pages = {"booktitle": paper["collection-title"], "pages": f"{paper['start']}--{paper['end']}"}
+    key = f"{paper['authors'][0]['family-names'].lower()}{paper['year']}"
+    entries = {key: _entry("inproceedings", paper | pages), "demod": _entry("software", card)}
+    return f"```bibtex\n{BibliographyData(entries).to_string('bibtex').strip()}\n```"
+
+
+def _entry(kind: str, card: dict[str, Any]) -> Entry:
+    """Return an entry with the fields that the card has and that are not empty: no DOI before an archive gave one."""
+    fields = ("title", "booktitle", "volume", "pages", "year", "version", "doi")
+    people = [
+        Person(first=a.get("given-names", ""), last=a.get("family-names") or f"{{{a['name']}}}") for a in card["authors"]
     ]
-    return "\n".join(["```bibtex", *entries, "```"])
-
-
-def _doi(card: dict[str, Any]) -> dict[str, str]:
-    """Return the DOI of a release; none before an archive gave one, or where its place is empty."""
-    return {"doi": card["doi"]} if card.get("doi") else {}
-
-
-def _authors(card: dict[str, Any]) -> str:
-    named = [
-        f"{a['family-names']}, {a['given-names']}" if "family-names" in a else f"{{{a['name']}}}" for a in card["authors"]
-    ]
-    return " and ".join(named)
-
-
-def _entry(kind: str, key: str, **fields: Any) -> str:
-    width = max(map(len, fields))
-    lines = [f"  {name:<{width}} = {{{value}}}," for name, value in fields.items()]
-    return "\n".join([f"@{kind}{{{key},", *lines, "}"])
+    return Entry(kind, {name: str(card[name]) for name in fields if card.get(name)}, {"author": people})

@@ -4,7 +4,7 @@ jupyter-book -W says nothing about tracebacks inside executed notebooks, about i
 """
 
 import re
-from dataclasses import dataclass, field
+from collections.abc import Callable
 from html.parser import HTMLParser
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
@@ -12,53 +12,42 @@ from urllib.parse import unquote, urlsplit
 from demod.artifacts import sha256
 from demod_book.build.notebooks import TRACEBACK
 
-LOADED = {"script": "src", "link": "href", "img": "src", "source": "src", "iframe": "src", "video": "src", "audio": "src"}
 CITATIONS = '<div role="list" class="citation-list">'
 LARGEST = 60e6  # bytes of the whole book: it is carried about, and opened without a network
 IMAGE = re.compile(r"\b_images/[\w.-]+\.png")
 CSS_URL = re.compile(r"""(?:url\(|@import)\s*["']?(?:https?:)?//[^"')]+""")
 
 
-@dataclass
 class Page(HTMLParser):
-    """What a page loads, where it links, which targets it has, and what is wrong with it on its own."""
+    """What a page links or loads from the book, which targets it has, and what is wrong with it on its own."""
 
-    path: Path
-    links: list[str] = field(default_factory=list)
-    targets: set[str] = field(default_factory=set)
-    problems: list[str] = field(default_factory=list)
-
-    def __post_init__(self) -> None:
-        """Parse the file."""
+    def __init__(self, path: Path) -> None:
+        """Parse the file `path`."""
         super().__init__()
-        self.feed(self.path.read_text(encoding="utf-8"))
+        self.path, self.targets = path, set[str]()
+        self.links, self.problems = list[str](), list[str]()
+        self.feed(path.read_text(encoding="utf-8"))
         self.close()
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         """Note what a tag loads, links or names."""
-        values = {name: value or "" for name, value in attrs}
+        values = {name: (value or "").strip() for name, value in attrs}
         self.targets |= {values[name] for name in ("id", "name") if name in values}
-        if tag == "img" and not values.get("alt", "").strip():
+        if tag == "img" and not values.get("alt"):
             self.problems.append(f"the image {values.get('src', '')} has no alternative text")
-        if "demod-interactive" in values.get("class", "").split() and not values.get("aria-label", "").strip():
+        if "demod-interactive" in values.get("class", "").split() and not values.get("aria-label"):
             self.problems.append("an interactive figure has no alternative text: give its cell one under mystnb.image.alt")
-        if tag == "a" and "href" in values and not _elsewhere(values["href"]):
-            self.links.append(values["href"])
-        if (address := values.get(LOADED.get(tag, ""))) and not address.startswith("data:"):
-            if _elsewhere(address):
-                self.problems.append(f"{address} is loaded from another host")
-            else:
+        for address in filter(None, (values.get("href"), values.get("src"))):
+            parts = urlsplit(address)
+            if not (parts.scheme or parts.netloc):
                 self.links.append(address)
+            elif tag != "a" and parts.scheme != "data":
+                self.problems.append(f"{address} is loaded from another host")
 
     def handle_data(self, data: str) -> None:
         """Look for tracebacks in the text."""
         if TRACEBACK in data:
             self.problems.append("there is a traceback in the text")
-
-
-def _elsewhere(address: str) -> bool:
-    parts = urlsplit(address)
-    return bool(parts.scheme or parts.netloc)
 
 
 def drop_source_maps(folder: Path) -> None:
@@ -70,60 +59,48 @@ def drop_source_maps(folder: Path) -> None:
 def share_images(folder: Path) -> None:
     """Lead the pages to the files of the figures where `_images` has copies of them, megabytes, and remove the copies."""
     figures = {sha256(path): path.relative_to(folder).as_posix() for path in (folder / "figures").rglob("*.png")}
-    copies = {path: figures.get(sha256(path)) for path in (folder / "_images").glob("*.png")}
-    instead = {f"_images/{path.name}": figure for path, figure in copies.items() if figure}
-    for page in folder.rglob("*.html"):
-        content = page.read_text(encoding="utf-8")
-        shared = IMAGE.sub(lambda found: instead.get(found[0], found[0]), content)
-        if shared != content:
-            page.write_text(shared, encoding="utf-8")
-    for name in instead:
-        (folder / name).unlink()
+    copies = {f"_images/{path.name}": figures.get(sha256(path)) for path in (folder / "_images").glob("*.png")}
+    instead = {copy: figure for copy, figure in copies.items() if figure}
+    _rewrite(folder, lambda content: IMAGE.sub(lambda found: instead.get(found[0], found[0]), content))
+    for copy in instead:
+        (folder / copy).unlink()
 
 
 def mend_roles(folder: Path) -> None:
     """Drop the role of a list from lists of citations, whose entries have another role than those of a list."""
+    _rewrite(folder, lambda content: content.replace(CITATIONS, CITATIONS.replace(' role="list"', "")))
+
+
+def _rewrite(folder: Path, change: Callable[[str], str]) -> None:
     for path in folder.rglob("*.html"):
         content = path.read_text(encoding="utf-8")
-        if CITATIONS in content:
-            path.write_text(content.replace(CITATIONS, CITATIONS.replace(' role="list"', "")), encoding="utf-8")
-
-
-def book_size(folder: Path) -> int:
-    """Return the bytes of all files of the book in `folder`."""
-    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+        if (changed := change(content)) != content:
+            path.write_text(changed, encoding="utf-8")
 
 
 def check_html(folder: Path, *, largest: float = LARGEST) -> list[str]:
     """Return what is wrong with the book in `folder`, one line a defect; it may have `largest` bytes."""
-    written = [
-        path for path in sorted(folder.rglob("*.html")) if "_static" not in path.parts
-    ]  # there lie the theme's templates
+    written = (path for path in sorted(folder.rglob("*.html")) if "_static" not in path.parts)  # the theme's templates
     pages = {path.resolve(): Page(path) for path in written}
-    problems = [f"{path.relative_to(folder)}: {problem}" for path, problem in _of_pages(pages)]
-    for sheet in sorted(folder.rglob("*.css")):
-        found = CSS_URL.findall(sheet.read_text(encoding="utf-8"))
-        problems += [f"{sheet.relative_to(folder)}: {address} is loaded from another host" for address in found]
-    if (size := book_size(folder)) > largest:
+    found = [(page.path, problem) for page in pages.values() for problem in page.problems]
+    found += [
+        (page.path, problem) for page in pages.values() for link in page.links for problem in _check(link, page, pages)
+    ]
+    sheets = {path: CSS_URL.findall(path.read_text(encoding="utf-8")) for path in sorted(folder.rglob("*.css"))}
+    found += [(path, f"{url} is loaded from another host") for path, urls in sheets.items() for url in urls]
+    problems = [f"{path.relative_to(folder)}: {problem}" for path, problem in found]
+    if (size := sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())) > largest:
         problems.append(f"the book has {size / 1e6:.0f} MB, at most {largest / 1e6:.0f} are allowed; make figures smaller.")
     return problems
 
 
-def _of_pages(pages: dict[Path, Page]) -> list[tuple[Path, str]]:
-    found = [(page.path, problem) for page in pages.values() for problem in page.problems]
-    for page in pages.values():
-        found += [(page.path, problem) for link in page.links if (problem := _check_link(page, link, pages))]
-    return found
-
-
-def _check_link(page: Page, link: str, pages: dict[Path, Page]) -> str | None:
-    """Return what is wrong with a link inside the book, if anything."""
+def _check(link: str, page: Page, pages: dict[Path, Page]) -> list[str]:
+    """Return what is wrong with a link inside the book."""
     parts = urlsplit(link)
     path = (page.path.parent / unquote(parts.path)).resolve() if parts.path else page.path.resolve()
     path = path / "index.html" if path.is_dir() else path
     if not path.is_file():
-        return f"{link} leads to no file"
+        return [f"{link} leads to no file"]
     fragment = unquote(parts.fragment)
-    if fragment and path in pages and fragment not in pages[path].targets:
-        return f"{link} leads to no place on its page"
-    return None
+    lost = fragment and path in pages and fragment not in pages[path].targets
+    return [f"{link} leads to no place on its page"] if lost else []

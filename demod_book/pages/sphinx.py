@@ -11,14 +11,15 @@ from itertools import groupby
 from typing import Any
 
 SECTIONS = ("Parameters", "Returns", "Yields", "Raises", "References", "Notes", "Examples", "Attributes", "See Also")
-CODE = re.compile(r"(`+)(.+?)\1", re.DOTALL)
-MATH = re.compile(r"\$([^$\n]+)\$")
-SPECIAL = re.compile(r"[\\*|]|_(?!\w)")
 FIELD = re.compile(r"^([\w*]+(?:, [\w*]+)*) : (.*)$")
+CODE = r"(?P<ticks>`+)(?P<code>.+?)(?P=ticks)(?P<glued>(?=[^\W_]))?"  # glued as in `Generator`s
+MARKUP = re.compile(rf"{CODE}|\$(?P<math>[^$\n]+)\$|(?P<special>[\\*|]|_(?!\w))", re.DOTALL)
 
 
 def setup(app: Any) -> dict[str, Any]:
-    """Register the extension."""
+    """Register the extension; keep the year of the copyright, for which Sphinx takes that of SOURCE_DATE_EPOCH."""
+    written = app.config.copyright
+    app.connect("config-inited", lambda _, config: setattr(config, "copyright", written), priority=801)  # Sphinx has 800
     app.setup_extension("sphinx.ext.autodoc")
     app.connect("autodoc-process-docstring", _process, priority=400)  # napoleon has 500
     return {"version": "1", "parallel_read_safe": True}
@@ -33,49 +34,37 @@ def to_restructured_text(lines: list[str]) -> list[str]:
     written: list[str] = []
     section = False
     for block in _blocks(lines):
-        underlined = len(block) > 1 and block[0].strip() in SECTIONS and set(block[1].strip()) == {"-"}
-        section = section or underlined
-        if underlined:
-            written += [*block[:2], *_escaped(block[2:]), ""]
-        elif _indented(block) and not section:
-            written += ["::", "", *block, ""]
-        elif FIELD.match(block[0]) and not section:
-            written += [*_fields(block), ""]
+        heading = block[:2] if len(block) > 1 and block[0].strip() in SECTIONS and set(block[1].strip()) == {"-"} else []
+        section = section or bool(heading)
+        if section:
+            written += [*heading, *_prose(block[len(heading) :])]
+        elif _indented(block):
+            written += ["::", "", *block]
         else:
-            written += [*_escaped(block), ""]
+            written += _fields(block) if FIELD.match(block[0]) else _prose(block)
+        written.append("")
     return written
 
 
-def _escaped(block: list[str]) -> list[str]:
-    return escape("\n".join(block)).split("\n") if block else []
-
-
 def escape(prose: str) -> str:
-    """Return prose with its code between double backticks and nothing else that reStructuredText would read."""
-    parts, end = [], 0
-    for found in CODE.finditer(prose):
-        glued = "\\ " if prose[found.end() : found.end() + 1].isalnum() else ""  # as in `Generator`s
-        parts += [_plain(prose[end : found.start()]), f"``{found[2]}``{glued}"]
-        end = found.end()
-    return "".join([*parts, _plain(prose[end:])])
+    """Return prose with its code between double backticks, its $TeX$ as math, and nothing else that would be read so."""
+    return MARKUP.sub(_marked, prose)
 
 
-def _plain(text: str) -> str:
-    """Return prose without code, its TeX between dollars as math."""
-    parts = MATH.split(text)
-    escaped = [SPECIAL.sub(lambda found: f"\\{found[0]}", part) for part in parts[::2]]
-    return "".join(a + (f":math:`{b}`" if b else "") for a, b in zip(escaped, [*parts[1::2], ""], strict=True))
+def _marked(found: re.Match[str]) -> str:
+    if found["code"]:
+        return f"``{found['code']}``" + ("" if found["glued"] is None else "\\ ")
+    return f":math:`{found['math']}`" if found["math"] else f"\\{found['special']}"
+
+
+def _prose(block: list[str]) -> list[str]:
+    return escape("\n".join(block)).split("\n") if block else []
 
 
 def _fields(block: list[str]) -> list[str]:
     """Return lines `name : description` as a list, what follows a line up to the next name with it."""
-    written = []
-    for line in block:
-        if found := FIELD.match(line):
-            written.append(f"- **{_plain(found[1])}** : {escape(found[2])}")
-        else:
-            written.append(f"  {escape(line.strip())}")
-    return written
+    found = [(FIELD.match(line), line) for line in block]
+    return [f"- **{escape(f[1])}** : {escape(f[2])}" if f else f"  {escape(line.strip())}" for f, line in found]
 
 
 def _blocks(lines: list[str]) -> list[list[str]]:
@@ -83,11 +72,9 @@ def _blocks(lines: list[str]) -> list[list[str]]:
     blocks: list[list[str]] = []
     for blank, group in groupby(lines, key=lambda line: not line.strip()):
         block = list(group)
-        if blank:
-            continue
-        if blocks and _indented(blocks[-1]) and _indented(block):
+        if not blank and blocks and _indented(blocks[-1]) and _indented(block):
             blocks[-1] += ["", *block]
-        else:
+        elif not blank:
             blocks.append(block)
     return blocks
 

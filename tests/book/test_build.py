@@ -1,8 +1,6 @@
 """The build, on small books of its own. A chapter that runs costs seconds, so the books that run are shared."""
 
-import json
 import os
-import re
 import shutil
 from io import StringIO
 from pathlib import Path
@@ -20,26 +18,8 @@ from demod_book.build.cache import PACKAGES, changed, chapter_ingredients
 from demod_book.build.folders import BuildError, Layout, only_build, recover_folder, replace_folder
 from demod_book.build.notebooks import check_run, check_source, read_notebook
 from demod_book.build.progress import Terminal
-from demod_book.claims.judge import Verdict, judge
-from demod_book.claims.ledger import LEDGER
 from demod_book.cli import app
 from demod_book.expected.numbers import accept, compare, corrected, results_block
-from demod_book.pages.citation import citation
-from demod_book.pages.figures import drawings, figure_cards, paper_table, read_figures, short_commit
-from demod_book.pages.html import check_html, drop_source_maps, mend_roles, share_images
-from demod_book.pages.provenance import banner, footer
-from demod_book.pages.stage import add_banner, add_outputs, insert
-from demod_book.pages.verdicts import (
-    Recorded,
-    accepted_verdicts,
-    claim_links,
-    compare_verdicts,
-    exceptions,
-    plain,
-    read_verdicts,
-    verdict_counts,
-    verdict_tables,
-)
 
 CONSOLE = Console(file=StringIO())
 
@@ -55,18 +35,6 @@ def book(tmp_path_factory):
 # A whole build
 
 
-def test_the_page_shows_the_run_and_how_it_was_made(book):
-    page = (book / "_build/html/chapters/steady.html").read_text()
-    assert "The answer is <span" in page
-    assert ">42</span>" in page
-    assert "How this page was made" in page
-    assert "networks 60 → 400" in page
-    assert "made-up data" in page
-    assert 'alt="Empty axes"' in page
-    assert "injected" not in page
-    assert 'src="../figures/steady/figure-1b.png"' in page
-
-
 def test_figure_files_numbers_and_provenance_are_complete(book):
     files = {path.name for path in (book / "_build/figures/steady").iterdir()}
     assert files == {f"figure-1b.{ending}" for ending in ("svg", "png", "npz", "json")}
@@ -75,19 +43,6 @@ def test_figure_files_numbers_and_provenance_are_complete(book):
     assert arrays["f"].tolist() == [1, 2]
     assert (card["chapter"], card["profile"], card["seed"], card["data"]) == ("steady", "quick", 2019, ["made-up data"])
     assert read_json(book / "_build/numbers/steady.json")["numbers"]["answer"] == {"value": 42, "text": "42"}
-
-
-def test_a_verdict_stands_in_its_chapter_and_on_the_page_of_verdicts_which_leads_to_it(book):
-    page = (book / "_build/html/chapters/steady.html").read_text()
-    box = page[page.index('<div class="demod-claim demod-reproduced" id="claim-l6">') :]
-    assert "<strong>Claim L6: reproduced.</strong>" in box
-    assert r"\(t^{(1)}\)" in box
-    assert "<td><p>-0.500 ± 0.020</p></td>" in box
-    verdicts = (book / "_build/html/chapters/intro.html").read_text()
-    assert verdicts.count('<a href="steady.html#claim-l6">L6</a>') == 2  # in the text and in the table
-    assert "claim M1 (<span" in verdicts
-    assert f"Of {len(LEDGER)} claims: <strong>1 reproduced</strong>" in verdicts
-    assert f"<strong>{len(LEDGER) - 1} not tested</strong>" in verdicts
 
 
 def test_nothing_changed_nothing_runs(book):
@@ -409,232 +364,6 @@ def test_a_page_that_is_not_there_is_refused(tmp_path):
         run(root)
 
 
-# Pages
-
-
-def test_outputs_go_to_the_cells_they_came_from_without_the_injected_one():
-    executed = notebook("x", code("1"), code("  "), code("2"))
-    executed["cells"].insert(2, code("profile = 'full'", tags=["injected-parameters"]))
-    for number, cell in enumerate(executed["cells"]):
-        cell["outputs"], cell["execution_count"] = [{"cell": number}], number
-    page = notebook("x", prose("new"), code("1"), prose("text"), code("2"), code(""))
-    add_outputs(page, executed)
-    assert [cell["outputs"] for cell in page["cells"] if cell["cell_type"] == "code"] == [
-        *([{"cell": 1}], [{"cell": 3}], [{"cell": 4}], [{"cell": 6}], [])
-    ]
-
-
-def test_an_image_is_shown_at_the_size_it_was_drawn_for_unless_its_cell_says_otherwise():
-    output = {"output_type": "display_data", "data": {"image/png": ""}, "metadata": {"image/png": {"width": 576}}}
-    executed = {"cells": [code("a") | {"outputs": [output]}, code("b") | {"outputs": [output]}]}
-    page = {"cells": [code("a"), code("b", mystnb={"image": {"width": "100%"}})]}
-    add_outputs(page, executed)
-    assert [cell["metadata"]["mystnb"]["image"]["width"] for cell in page["cells"]] == ["576px", "100%"]
-
-
-def test_boxes_go_below_a_figure_whose_caption_is_not_theirs():
-    image = {"output_type": "display_data", "data": {"image/png": ""}, "metadata": {}}
-    box = {"output_type": "display_data", "data": {"text/markdown": "**L6** reproduced"}, "metadata": {}}
-    captioned = {"figure": {"caption": "What it shows.", "name": "fig"}}
-    page = {"cells": [code("a", mystnb=captioned) | {"id": "a"}, code("b")]}
-    add_outputs(page, {"cells": [code("a") | {"outputs": [image, box]}, code("b") | {"outputs": [image, box]}]})
-    assert [cell["outputs"] for cell in page["cells"]] == [[image], [box], [image, box]]
-    assert page["cells"][1]["metadata"] == {"tags": ["remove-input"]}
-
-
-def test_the_box_says_what_the_full_profile_would_change():
-    record = {"profile": "quick", "device": "CPU", "seed": 2019, "data": ["MNIST test digits"]}
-    record["choices"] = {"networks": {"quick": 60, "full": 400}, "widths": {"quick": [10, 20], "full": [10, 20, 40]}}
-    box = banner(record, 43.2)
-    assert "`quick` profile in 43 s on: CPU, seed 2019." in box
-    assert "Data: MNIST test digits." in box
-    assert "`full` would change: networks 60 → 400, widths (10, 20) → (10, 20, 40)." in box
-    assert "would change" not in banner(record | {"profile": "full"}, 43.2)
-
-
-def test_a_page_ends_with_what_it_was_made_from_and_its_notebook(book):
-    page = (book / "_build/html/chapters/steady.html").read_text()
-    html = page[page.index("Download this chapter") :]
-    end = re.sub(r"<[^>]*>", "", html)
-    record, card = read_json(book / "_build/numbers/steady.json"), read_json(book / "_build/executed/steady.json")
-    shown = [record["commit"], "profile = quick, device = cpu, seed = 2019", "networks = 60", "made-up data"]
-    shown += [f"{name} {number}" for name, number in record["versions"].items()]
-    shown += [value[:16] for name, value in card["ingredients"].items() if name.startswith("demod.")]
-    assert [text for text in shown if text not in end] == []
-    assert 'href="../notebooks/steady.ipynb"' in html
-    assert read_json(book / "_build/html/notebooks/steady.ipynb") == read_json(book / "chapters/steady.ipynb")
-    assert read_json(book / "_build/html/_sources/chapters/steady.ipynb")["nbformat"] == 4
-
-
-@pytest.mark.parametrize("mnist", ["at hand", "absent"])
-def test_the_hashes_of_mnist_stand_at_the_end_of_a_page_exactly_if_it_was_read(mnist):
-    record = {"chapter": "x", "profile": "quick", "device": "CPU", "data": ["digits"], "choices": {}, "commit": None}
-    card = {"profile": "quick", "device": "cpu", "seed": 1, "seconds": 2.0, "ingredients": {"MNIST": mnist}}
-    end = footer(record | {"versions": {}, "weights": {"digits": "0123456789abcdef0"}}, card)
-    assert ("t10k-labels-idx1-ubyte" in end) is (mnist == "at hand")
-    assert "digits: `0123456789abcdef`" in end
-
-
-def test_the_citation_names_the_doi_of_a_release_and_no_empty_one(tmp_path):
-    card, copy = (ROOT / "CITATION.cff").read_text(), tmp_path / "CITATION.cff"
-    copy.write_text(card + '\ndoi: "10.5281/zenodo.1"\n')
-    assert re.search(r"doi += \{10\.5281/zenodo\.1\}", citation(copy))
-    copy.write_text(card + '\ndoi: ""\n')
-    assert "doi" not in citation(copy)
-
-
-def test_the_citation_is_that_of_the_citation_file():
-    shown = citation(ROOT / "CITATION.cff")
-    assert "@inproceedings{hand2019," in shown
-    assert re.search(r"author += \{Hand, Paul and Joshi, Babhru\}", shown)
-    assert re.search(r"pages += \{11535--11545\}", shown)
-    assert "@software{demod," in shown
-
-
-def test_an_interactive_figure_takes_the_alternative_text_of_its_cell():
-    drawn = {"output_type": "display_data", "data": {"text/html": ['<div class="demod-interactive">', "plot</div>"]}}
-    page = {"cells": [code("a", mystnb={"image": {"alt": 'A "surface"'}})]}
-    add_outputs(page, {"cells": [code("a") | {"outputs": [drawn]}]})
-    shown = page["cells"][0]["outputs"][0]["data"]["text/html"]
-    assert shown == '<div class="demod-interactive" role="figure" aria-label="A &quot;surface&quot;">plot</div>'
-
-
-def test_progress_bars_stay_out_of_the_pages_and_of_the_notebooks_to_download():
-    bar, result = stream("stderr", "100%|███| 5/5 [00:02<00:00]"), stream("stdout", "done")
-    page = {"cells": [code("a")]}
-    add_outputs(page, {"cells": [code("a") | {"outputs": [*bar, *result]}]})
-    assert page["cells"][0]["outputs"] == result
-
-
-def test_the_box_stands_under_the_title():
-    content = {"cells": [prose("(label)=\n# Title\n\nText."), code("1")]}
-    add_banner(content, "BOX")
-    assert content["cells"][0]["source"].split("\n") == ["(label)=", "# Title", "", "BOX", "", "", "Text."]
-
-
-def test_a_chapter_without_a_title_is_refused():
-    with pytest.raises(BuildError, match="no title"):
-        add_banner({"cells": [prose("Text.")]}, "BOX")
-
-
-# The list of figures
-
-
-def test_a_figure_of_the_paper_is_listed_with_its_caption_code_cost_and_provenance(book):
-    figures = read_figures(book / "_build/figures", Layout(book).notebooks())
-    row = next(line for line in paper_table(figures, sources=False).split("\n") if line.startswith("| **"))
-    assert row.startswith("| **Figure 1b** | ")
-    assert "The axes $\\|x\\|$." in row
-    assert 'alt="Empty axes"' in row
-    assert '<a href="steady.html#fig-axes">steady</a>' in row
-    assert "<code>demod_book.figures.style</code>" in row
-    assert f"<br>{figures[0].card['seconds']:.1f} s<br>" in row
-    assert 'href="../figures/steady/figure-1b.json"' in row
-    assert f"quick, CPU, seed 2019, {short_commit(figures[0].card['commit'])}" in row
-
-
-def test_every_figure_has_a_card_under_its_chapter_with_all_its_files(book):
-    cards = figure_cards(read_figures(book / "_build/figures", Layout(book).notebooks()), sources=True)
-    assert cards.startswith("### [The chapter steady](steady.ipynb)")
-    assert cards.count('<div class="demod-card">') == 1
-    assert all(f'href="../figures/steady/figure-1b.{ending}"' in cards for ending in ("svg", "png", "npz", "json"))
-    assert '<a href="../_modules/demod_book/figures/style.html">' in cards
-
-
-@pytest.mark.parametrize(
-    ("commit", "shown"),
-    [
-        (None, "an installed copy"),
-        ("0123456789abcdef", "commit 0123456"),
-        ("0123456789-dirty", "commit 0123456 with changes"),
-    ],
-)
-def test_a_commit_is_named_by_seven_digits_and_says_if_files_differed(commit, shown):
-    assert short_commit(commit) == shown
-
-
-def test_the_code_of_a_figure_is_the_module_whose_function_its_cell_calls():
-    content = notebook(
-        "x",
-        code(
-            "from demod_book.figures.landscape import plot_surface\nfrom demod_book.figures.images import plot_rows as rows"
-        ),
-        code('chapter.figure(rows(a), "second")\nchapter.figure(plot_surface(b), "third")'),
-        code('from demod_book.figures import geometry as figures\nchapter.figure(figures.plot_radii(a), "of-a-module")'),
-        code('chapter.figure(plot_surface(a), "first")'),
-        code('chapter.figure(fig, "made-elsewhere")'),
-        code("if False:\n    %pip install nothing"),
-    )
-    found = {name: drawing.modules for name, drawing in drawings(content).items()}
-    both, geometry = ("demod_book.figures.images", "demod_book.figures.landscape"), ("demod_book.figures.geometry",)
-    called = {"second": both, "third": both, "of-a-module": geometry, "first": both[1:]}
-    assert found == called | {"made-elsewhere": geometry + both}
-
-
-# HTML
-
-
-@pytest.mark.parametrize(
-    ("body", "problem"),
-    [
-        ('<img src="a.png">', "has no alternative text"),
-        ('<img src="a.png" alt=" ">', "has no alternative text"),
-        ('<img src="b.png" alt="b">', "b.png leads to no file"),
-        ('<div class="demod-interactive">surface</div>', "interactive figure has no alternative text"),
-        ('<script src="https://cdn.example/x.js"></script>', "loaded from another host"),
-        ('<link rel="stylesheet" href="//cdn.example/x.css">', "loaded from another host"),
-        ('<a href="other.html">x</a>', "other.html leads to no file"),
-        ('<a href="#there">x</a>', "#there leads to no place on its page"),
-        ("<pre>Traceback (most recent call last):</pre>", "traceback"),
-    ],
-)
-def test_a_defect_of_a_page_is_found(tmp_path, body, problem):
-    (tmp_path / "a.png").touch()
-    (tmp_path / "index.html").write_text(f"<html><body>{body}</body></html>")
-    (found,) = check_html(tmp_path)
-    assert found.startswith("index.html: ")
-    assert problem in found
-
-
-def test_a_style_sheet_that_loads_from_another_host_is_found(tmp_path):
-    (tmp_path / "a.css").write_text('@import "https://fonts.example/x"; b { background: url(data:image/png;base64,x) }')
-    assert len(check_html(tmp_path)) == 1
-
-
-def test_a_sound_page_has_no_defect(tmp_path):
-    (tmp_path / "a.png").touch()
-    links = '<a href="https://doi.org/x">x</a> <a href="#here">x</a> <a href="index.html#here">x</a>'
-    (tmp_path / "index.html").write_text(f'<h1 id="here">x</h1><img src="a.png" alt="a">{links}')
-    assert check_html(tmp_path) == []
-
-
-def test_a_book_that_is_too_large_is_refused(tmp_path):
-    (tmp_path / "large").write_bytes(bytes(2_000_001))
-    assert check_html(tmp_path, largest=1e6) == ["the book has 2 MB, at most 1 are allowed; make figures smaller."]
-    assert check_html(tmp_path, largest=3e6) == []
-
-
-def test_source_maps_are_dropped_and_nothing_else(tmp_path):
-    (tmp_path / "_static/scripts").mkdir(parents=True)
-    for name in ("theme.js", "theme.js.map"):
-        (tmp_path / "_static/scripts" / name).touch()
-    drop_source_maps(tmp_path)
-    assert [path.name for path in (tmp_path / "_static/scripts").iterdir()] == ["theme.js"]
-
-
-def test_a_picture_is_in_the_book_once_and_the_page_shows_it(tmp_path):
-    for name, content in (("figures/one/f.png", b"f"), ("_images/0a1b.png", b"f"), ("_images/strip.png", b"other")):
-        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / name).write_bytes(content)
-    page = tmp_path / "chapters/one.html"
-    page.parent.mkdir()
-    page.write_text('<img alt="a" src="../_images/0a1b.png"><img alt="b" src="../_images/strip.png">')
-    share_images(tmp_path)
-    assert page.read_text() == '<img alt="a" src="../figures/one/f.png"><img alt="b" src="../_images/strip.png">'
-    assert [path.name for path in (tmp_path / "_images").iterdir()] == ["strip.png"]
-    assert check_html(tmp_path) == []
-
-
 # Numbers
 
 NUMBERS = {"demodulation": {"psnr": {"value": 26.31, "text": "26.3"}, "count": {"value": 8, "text": "8"}}}
@@ -742,123 +471,6 @@ def test_a_readme_with_an_old_number_fails_the_build_which_writes_the_right_tabl
     assert contents(root / "_build/html") == before
 
 
-# Verdicts
-
-L6, F3 = (
-    judge(LEDGER["L6"], {"slope": (-0.5, 0.02)}).record,
-    judge(LEDGER["F3"], {"rho_error": 1e-15, "limit": 4e-5, "close_to_one": 0.3183}).record,
-)
-PAGES = {"population": Path("chapters/population.ipynb"), "landscape": Path("chapters/landscape.ipynb")}
-
-
-@pytest.fixture
-def recorded(tmp_path):
-    """A claim that holds and one that does not, each recorded by its chapter."""
-    for slug, claims in (("population", {"L6": L6}), ("landscape", {"F3": F3})):
-        (tmp_path / f"{slug}.json").write_text(json.dumps({"claims": claims}))
-    return read_verdicts(tmp_path, list(PAGES))
-
-
-def test_verdicts_are_read_with_the_chapter_that_recorded_them(recorded):
-    assert recorded["F3"] == Recorded("landscape", Verdict.FALSIFIED, F3["criteria"])
-    assert list(recorded) == ["L6", "F3"]
-
-
-def test_a_claim_recorded_by_two_chapters_is_refused(recorded, tmp_path):
-    shutil.copyfile(tmp_path / "population.json", tmp_path / "geometry.json")
-    with pytest.raises(BuildError, match="L6 is recorded by population and by geometry; record it once"):
-        read_verdicts(tmp_path, ["population", "geometry"])
-
-
-def test_two_chapters_that_record_one_claim_fail_the_build(book):
-    root = shutil.copytree(book, book.with_name("twice"))
-    write_book(root, notebook("steady", FIGURE, TEXT, CLAIM), notebook("other", CLAIM))
-    before = contents(root / "_build/html")
-    with pytest.raises(BuildError, match="L6 is recorded by steady and by other"):
-        run(root)
-    assert contents(root / "_build/html") == before
-
-
-def test_accepted_verdicts_pass(recorded):
-    assert compare_verdicts(recorded, accepted_verdicts(recorded)) == []
-    assert list(accepted_verdicts(recorded)) == ["F3", "L6"]  # in the order of the ledger
-
-
-@pytest.mark.parametrize(
-    ("expected", "problem"),
-    [
-        ({"F3": "reproduced", "L6": "reproduced"}, "F3 is falsified, accepted is reproduced"),
-        ({"L6": "reproduced"}, "F3 is falsified, accepted is not tested"),
-        ({"F3": "falsified", "L1": "reproduced", "L6": "reproduced"}, "L1 is not tested, accepted is reproduced"),
-    ],
-)
-def test_a_changed_surplus_or_missing_verdict_is_found(recorded, expected, problem):
-    assert compare_verdicts(recorded, expected) == [problem]
-
-
-def test_the_tables_hold_every_claim_with_its_criteria_and_count_the_verdicts(recorded):
-    tables = verdict_tables(recorded, PAGES)
-    assert f"Of {len(LEDGER)} claims: **1 reproduced**, **1 falsified**, **0 vacuous**, **0 measured**, " in tables
-    rows = {found[1]: found[0] for found in re.finditer(r"^\| \*\*(?:<a [^>]*>)?(\w+).*$", tables, re.MULTILINE)}
-    assert rows.keys() == LEDGER.keys()
-    assert all(criterion.text in rows[name] for name, claim in LEDGER.items() for criterion in claim.criteria)
-    assert "**0.318** (required ≥ 0.9: **fails**)" in rows["F3"]
-    assert '<a href="landscape.html#claim-f3">F3</a>' in rows["F3"]
-    assert "not tested" in rows["M1"]
-
-
-def test_a_mark_in_the_prose_becomes_a_link_with_the_verdict(recorded):
-    prose = insert(claim_links(recorded, PAGES), "See <!-- claim F3 --> and <!-- claim F1 -->.", "page")
-    assert re.sub(r"<span[^>]*>|</span>", "", prose) == (
-        'See claim <a href="landscape.html#claim-f3">F3</a> (falsified) and claim F1 (not tested).'
-    )
-
-
-@pytest.mark.parametrize("mark", ["<!-- claim F33 -->", "<!-- landscape.rho_3 -->", "<!--figures-->"])
-def test_a_mark_that_stands_for_nothing_fails_the_build(mark):
-    with pytest.raises(BuildError, match=rf"page: {mark} stands for nothing"):
-        insert({"<!-- figures -->": "table", "<!-- landscape.rho_2 -->": "0.318"}, f"It is {mark}.", "page")
-
-
-def test_a_number_of_one_chapter_can_be_quoted_on_another_page(book):
-    root = shutil.copytree(book, book.with_name("quoted"))
-    (root / "chapters/intro.md").write_text("# The book\n\nIt is <!-- steady.answer -->.\n")
-    run(root)
-    assert "It is 42." in (root / "_build/html/chapters/intro.html").read_text()
-
-
-def test_the_counts_name_every_verdict_that_occurs_and_no_other(recorded):
-    counts = re.findall(r"<b>(\d+)</b> ([a-z ]+)<", verdict_counts(recorded))
-    assert counts == [("1", "reproduced"), ("1", "falsified"), (str(len(LEDGER) - 2), "not tested")]
-
-
-def test_the_exceptions_are_the_claims_found_false_or_empty_with_their_place(recorded):
-    lines = exceptions(recorded, PAGES).split("\n")
-    assert len(lines) == 1
-    assert lines[0].startswith('- **<a href="landscape.html#claim-f3">F3</a>** ')
-    assert LEDGER["F3"].statement in lines[0]
-    assert exceptions({"L6": recorded["L6"]}, PAGES).startswith("Nothing")
-
-
-@pytest.mark.parametrize(
-    ("text", "shown"),
-    [
-        (r"$\lVert \nabla f - t \rVert / \lVert t \rVert$ in $\ell$", "‖∇ f - t‖ / ‖t‖ in ℓ"),
-        (r"at $\lvert hm \rvert = \rho_2^2$, $c \ge 10^{-3}$", "at |hm| = ρ₂², c ≥ 10⁻³"),
-        (r"$\frac12 \lVert y_0 \rVert^2$, $\frac1c m_0$", "½ ‖y₀‖², 1/c m₀"),
-        (r"$\hat\epsilon$ off $\mathcal{K}$, $n_{d-1}$", "ε\u0302 off K, n_{d-1}"),
-        ("no math", "no math"),
-    ],
-)
-def test_tex_is_shown_on_the_terminal_in_unicode(text, shown):
-    assert plain(text) == shown
-
-
-def test_every_text_of_the_ledger_can_be_shown_on_the_terminal():
-    texts = [text for claim in LEDGER.values() for text in (claim.statement, *(c.text for c in claim.criteria))]
-    assert [text for text in texts if set(plain(text)) & set("$\\")] == []
-
-
 # The terminal
 
 
@@ -881,10 +493,3 @@ def test_the_real_book_is_found_sound_before_it_runs():
     for path in notebooks.values():
         assert check_source(read_notebook(path), PARAMETERS) == []
         assert os.access(path, os.R_OK)
-
-
-def test_lists_of_citations_lose_the_role_that_their_entries_do_not_fit(tmp_path):
-    page = tmp_path / "references.html"
-    page.write_text('<div role="list" class="citation-list"><div role="doc-biblioentry">x</div></div>')
-    mend_roles(tmp_path)
-    assert page.read_text() == '<div class="citation-list"><div role="doc-biblioentry">x</div></div>'

@@ -5,6 +5,7 @@ import pytest
 
 from demod_book.claims.judge import Claim, Criterion, Verdict, judge
 from demod_book.claims.ledger import GROUPS, LEDGER
+from demod_book.claims.terminal import plain
 
 ROOT = Path(__file__).parents[2]
 TEXTS = {
@@ -144,6 +145,28 @@ def test_texts_fit_into_the_cell_of_a_table_and_their_math_is_closed():
 
 def test_texts_hold_no_tex_outside_of_math():
     assert [name for name, text in TEXTS.items() if "\\" in re.sub(r"\$[^$]*\$", "", text)] == []
+
+
+# The terminal
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        (r"$\lVert \nabla f - t \rVert / \lVert t \rVert$ in $\ell$", "‖∇ f - t‖ / ‖t‖ in ℓ"),
+        (r"at $\lvert hm \rvert = \rho_2^2$, $c \ge 10^{-3}$", "at |hm| = ρ₂², c ≥ 10⁻³"),
+        (r"$\frac12 \lVert y_0 \rVert^2$, $\frac1c m_0$", "1/2 ‖y₀‖², 1/c m₀"),
+        (r"$\hat\epsilon$ off $\mathcal{K}$, $n_{d-1}$", "ϵ\u0302 off 𝒦, n_{d-1}"),
+        ("no math", "no math"),
+    ],
+)
+def test_tex_is_shown_on_the_terminal_in_unicode(text, shown):
+    assert plain(text) == shown
+
+
+def test_every_text_of_the_ledger_can_be_shown_on_the_terminal():
+    texts = [text for claim in LEDGER.values() for text in (claim.statement, *(c.text for c in claim.criteria))]
+    assert [text for text in texts if set(plain(text)) & set("$\\")] == []
 
 
 # What the prose says of claims and checks

@@ -23,7 +23,6 @@ from demod.training import loop, recipes
 from demod_book import cli
 from demod_book.build import build as build_module
 from demod_book.build.folders import BuildError
-from demod_book.claims.judge import judge
 from demod_book.claims.ledger import LEDGER
 from demod_book.cli import app
 from demod_book.terminal import KEPT
@@ -392,8 +391,8 @@ def test_train_on_cuda_is_refused_where_there_is_none(monkeypatch):
 def built(tmp_path):
     """A folder with what the last build left of one chapter: a number, a verdict that holds and one that does not."""
     claims = {
-        "F3": judge(LEDGER["F3"], {"rho_error": 1e-15, "limit": 4e-5, "close_to_one": 0.3183}).record,
-        "L6": judge(LEDGER["L6"], {"slope": (-0.5, 0.02)}).record,
+        "F3": {"measured": {"rho_error": 1e-15, "limit": 4e-5, "close_to_one": 0.3183}},
+        "L6": {"measured": {"slope": [-0.5, 0.02]}},
     }
     write_json(tmp_path / "_build/html/build.json", {"profile": "quick", "mnist": False, "chapters": ["landscape"]})
     record = {"numbers": {"rho": {"value": 0.5, "text": "0.5"}}, "claims": claims}

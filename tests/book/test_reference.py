@@ -15,7 +15,8 @@ from docutils.core import publish_doctree
 from sphinx.ext.napoleon import Config
 from sphinx.ext.napoleon.docstring import NumpyDocstring
 
-from demod_book.pages.reference import module_table, reference_modules, reference_page, with_reference
+from demod.sources import imported_names
+from demod_book.pages.reference import LAYERS, module_table, reference_modules, reference_page, with_reference
 from demod_book.pages.sphinx import escape, to_restructured_text
 
 ROOT = Path(__file__).parents[2]
@@ -119,10 +120,25 @@ def test_only_code_is_marked_up(prose, shown):
 # Pages
 
 
-def test_every_module_but_those_of_the_build_has_a_page_and_stands_in_the_list():
+def test_every_module_has_a_layer_a_page_and_a_row_in_the_list():
     inside = {path.relative_to(ROOT / "demod").with_suffix("").parts[0] for path in (ROOT / "demod").rglob("*.py")}
-    assert set(reference_modules()) == inside - {"__init__", "__main__", "book", "cli"}
+    assert set(reference_modules()) == inside - {"__init__", "__main__"}
     assert all(f"../package/{name}.md" in module_table() for name in reference_modules())
+
+
+def test_the_list_has_the_modules_in_the_order_of_their_layers():
+    listed = re.findall(r"package/(\w+)\.md|^\| \*\*(.*?)\*\*", module_table(), re.MULTILINE)
+    wanted = [part for layer, names in LAYERS.items() for part in (layer, *(n for n in names if n in reference_modules()))]
+    assert [name or layer for name, layer in listed] == wanted
+
+
+@pytest.mark.parametrize("name", reference_modules())
+def test_a_module_imports_only_from_its_own_layer_and_from_those_above_it(name):
+    layers = list(LAYERS.values())
+    own = next(number for number, layer in enumerate(layers) if name in layer)
+    above = {module for layer in layers[: own + 1] for module in layer}
+    imported = {found for path in reference_modules()[name] for found in imported_names(path.read_text(), ("demod",))}
+    assert {found.split(".")[1] for found in imported if "." in found} <= above
 
 
 def test_what_a_package_offers_is_shown_once_and_what_it_does_not_has_a_section():
@@ -145,7 +161,7 @@ def test_the_pages_stand_below_the_one_that_introduces_them():
         "root": "chapters/intro",
         "parts": [{"chapters": [{"file": "chapters/package"}, {"file": "chapters/references"}]}],
     }
-    listed = with_reference(toc, ["package/wdc"])["parts"][0]["chapters"]
+    listed = with_reference(toc, ["wdc"])["parts"][0]["chapters"]
     assert listed == [{"file": "chapters/package", "sections": [{"file": "package/wdc"}]}, {"file": "chapters/references"}]
 
 

@@ -6,7 +6,8 @@ from demod.artifacts import read_json
 from demod_book.build.build import STAMP
 from demod_book.expected.arrays import compare_figures, figures_path, read_figures
 from demod_book.expected.numbers import MARKED, compare, expected_path, read_numbers, results_block
-from demod_book.pages.verdicts import compare_verdicts, read_verdicts, verdicts_path
+from demod_book.expected.verdicts import compare_verdicts, verdicts_path
+from demod_book.pages.verdicts import read_verdicts
 
 ROOT = Path(__file__).parents[2]
 

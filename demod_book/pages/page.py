@@ -1,0 +1,127 @@
+"""The page of a chapter: today's prose, the outputs of its accepted run, today's verdicts, and how it was made.
+
+A page begins, under its title, with a box that says how it was made, and ends with the details. `record` is what the
+chapter left among the numbers, `card` what the build knows of its run.
+"""
+
+import html
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from nbformat.v4 import new_code_cell
+
+from demod.data import MNIST_SHA256
+from demod_book.build.folders import BuildError
+from demod_book.build.notebooks import Cell, Notebook, code_cells, text
+from demod_book.markdown import table
+
+TITLE = re.compile(r"^# .*$", re.MULTILINE)
+INTERACTIVE = '<div class="demod-interactive">'
+CODE = ("demod", "code", "results/", "requirements.lock")  # how the ingredients begin that are code, or as good as code
+HASH = 16  # digits shown; the whole hash stands in the files
+
+
+def add_outputs(notebook: Notebook, executed: Notebook, boxes: Mapping[str, str]) -> None:
+    """Give the code cells of `notebook` the outputs of the same cells of `executed`, claims as in `boxes`, by claim."""
+    for (_, cell), (_, done) in zip(code_cells(notebook), code_cells(executed), strict=True):
+        shown = [output for output in done["outputs"] if output.get("name") != "stderr"]  # progress bars: warnings fail
+        cell["outputs"], cell["execution_count"] = shown, done["execution_count"]
+        for output in shown:
+            if name := output.get("metadata", {}).get("demod", {}).get("claim"):
+                output["data"]["text/markdown"] = boxes[name]
+        _describe(cell)
+    notebook["cells"] = [part for cell in notebook["cells"] for part in _figure_apart(cell)]
+
+
+def _describe(cell: Cell) -> None:
+    """Show an image at the size it was drawn for (200 dpi are for sharp screens) unless the cell says otherwise.
+
+    An interactive figure takes the alternative text of its cell, as images do: MyST-NB passes over HTML.
+    """
+    widths = [output.get("metadata", {}).get("image/png", {}).get("width") for output in cell["outputs"]]
+    if width := next(filter(None, widths), None):
+        cell["metadata"].setdefault("mystnb", {}).setdefault("image", {}).setdefault("width", f"{width}px")
+    alt = cell["metadata"].get("mystnb", {}).get("image", {}).get("alt", "")
+    described = INTERACTIVE.replace(">", f' role="figure" aria-label="{html.escape(alt)}">')
+    for output in cell["outputs"]:
+        if "text/html" in output.get("data", {}):
+            output["data"]["text/html"] = text(output["data"], "text/html").replace(INTERACTIVE, described)
+
+
+def _figure_apart(cell: Cell) -> list[Cell]:
+    """Return a cell with a captioned figure and boxes as two: MyST-NB would put the caption under every output."""
+    boxes = [output for output in cell.get("outputs", ()) if "text/markdown" in output.get("data", {})]
+    if not boxes or "figure" not in cell["metadata"].get("mystnb", {}):
+        return [cell]
+    below = new_code_cell("# boxes", id=f"{cell['id']}-boxes", metadata={"tags": ["remove-input"]}, outputs=boxes)
+    below["execution_count"] = cell["execution_count"]
+    cell["outputs"] = [output for output in cell["outputs"] if output not in boxes]
+    return [cell, below]
+
+
+def add_banner(notebook: Notebook, banner: str) -> None:
+    """Insert `banner` under the title, the first line of a notebook that begins with "# "."""
+    for cell in notebook["cells"]:
+        title = TITLE.search(text(cell)) if cell["cell_type"] == "markdown" else None
+        if title:
+            cell["source"] = f"{text(cell)[: title.end()]}\n\n{banner}\n{text(cell)[title.end() :]}"
+            return
+    raise BuildError('A chapter has no title; begin its first Markdown cell with "# ".')
+
+
+def banner(record: Mapping[str, Any], seconds: float) -> str:
+    """Return the box of a page, in MyST: profile, seconds, device, data, and what `full` would change."""
+    where = f"{record['device']}, seed {record['seed']}"
+    lines = [f"Made with the `{record['profile']}` profile in {seconds:.0f} s on: {where}."]
+    if record["data"]:
+        lines.append(f"Data: {'; '.join(record['data'])}.")
+    changes = [f"{name} {_show(pair['quick'])} → {_show(pair['full'])}" for name, pair in record["choices"].items()]
+    if record["profile"] == "quick":
+        lines.append(f"`full` would change: {', '.join(changes)}." if changes else "`full` would change nothing.")
+    return "\n".join([":::{admonition} How this page was made", ":class: note demod-banner", *lines, ":::"])
+
+
+def footer(record: Mapping[str, Any], card: Mapping[str, Any]) -> str:
+    """Return the end of a page, in MyST: its notebook to download, and from what, where and how the page was made."""
+    slug, commit, seconds = record["chapter"], short_commit(record["commit"]), f"{card['seconds']:.0f} s"
+    sizes = [f"{name} = {_show(pair[record['profile']])}" for name, pair in record["choices"].items()]
+    mnist = MNIST_SHA256 if card["ingredients"].get("MNIST") == "at hand" else {}
+    code = {name: value for name, value in sorted(card["ingredients"].items()) if name.startswith(CODE)}
+    rows = {
+        "commit": f"`{record['commit'] or commit}`",
+        "parameters": f"`{', '.join(f'{name} = {card[name]}' for name in ('profile', 'device', 'seed'))}`",
+        "sizes": "; ".join(sizes) or "none",
+        "ran on": f"{record['device']}, in {seconds}",
+        "versions": ", ".join(f"{name} {number}" for name, number in record["versions"].items()),
+        "data": "<br>".join([*record["data"], *_hashes(mnist)]) or "none but random numbers",
+        "weights": "<br>".join(_hashes(record["weights"])) or "none",
+        "code": "<br>".join(_hashes(code)),
+    }
+    return "\n\n".join([
+        "---",
+        f'**Download this chapter:** <a href="../notebooks/{slug}.ipynb" download>the notebook, to be run</a> · '
+        f'<a href="../_sources/chapters/{slug}.ipynb" download>with the outputs shown here</a>',
+        f":::{{dropdown}} Provenance of this page: {commit}, `{record['profile']}`, {seconds}\n"
+        ":class-container: demod-provenance",
+        table(("what", "value"), rows.items()),
+        "Hashes are the first digits of SHA-256. Every figure has a card of its own.\n:::",
+    ])  # fmt: skip
+
+
+def short_commit(commit: str | None) -> str:
+    """Return a commit as a page names it."""
+    if commit is None:
+        return "an installed copy"
+    if commit.startswith("unknown"):
+        return "commit unknown"
+    name, _, dirty = commit.partition("-")
+    return f"commit {name[:7]}{' with changes' if dirty else ''}"
+
+
+def _show(value: Any) -> str:
+    return ", ".join(map(_show, value)).join("()") if isinstance(value, list) else str(value)
+
+
+def _hashes(found: Mapping[str, str]) -> list[str]:
+    return [f"{name}: `{value[:HASH]}`" for name, value in found.items()]
