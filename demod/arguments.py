@@ -7,7 +7,9 @@ from numbers import Integral
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+
+MOST_SEED = 2**63
 
 
 def check_floats(**values: Any) -> None:
@@ -25,6 +27,40 @@ def check_finite(**values: Any) -> None:
     for name, value in values.items():
         if not value.isfinite().all():
             raise ValueError(f"{name} has entries that are NaN or infinite; only finite ones are allowed: leave them out.")
+
+
+def check_precision(**values: Any) -> None:
+    """Raise unless every value is a tensor of single or double precision, all entries finite."""
+    check_floats(**values)
+    for name, value in values.items():
+        if value.dtype not in (torch.float32, torch.float64):
+            raise ValueError(f"{name} is {value.dtype}, but single or double precision is required; use .float().")
+    check_finite(**values)
+
+
+def check_generator(**generators: Any) -> None:
+    """Raise unless every value is a generator: something to call, with widths and pullbacks."""
+    for name, G in generators.items():
+        if isinstance(G, nn.Module):
+            raise TypeError(
+                f"{name} is a {type(G).__name__}, a torch module, but a Generator is required; "
+                "wrap it by demod.generators.as_generator(module, latent)."
+            )
+        if not (callable(G) and hasattr(G, "widths") and hasattr(G, "vjp") and hasattr(G, "homogeneous")):
+            shown = repr(G) if isinstance(G, str | None) else f"a {type(G).__name__}"
+            raise TypeError(
+                f"{name} is {shown}, but a Generator is required; demod.dcgan.load_generator loads a shipped one, "
+                "and demod.generators.as_generator wraps a torch module."
+            )
+
+
+def check_seed(seed: Any, name: str = "seed") -> int:
+    """Return the seed as an int, or raise unless it is a whole number in [0, 2**63)."""
+    if isinstance(seed, bool) or not isinstance(seed, Integral):
+        raise TypeError(f"{name} is {seed!r}, but a whole number is required, such as 2019.")
+    if not 0 <= int(seed) < MOST_SEED:
+        raise ValueError(f"{name} is {seed}, but it must be in [0, 2**63); give another one.")
+    return int(seed)
 
 
 def check_alike(**values: Tensor) -> None:
@@ -56,7 +92,7 @@ def check_stream(rng: Any) -> None:
 def check_counts(least: int = 1, /, **counts: Any) -> None:
     """Raise unless every count is a whole number and at least `least`."""
     for name, count in counts.items():
-        if not isinstance(count, Integral):
+        if isinstance(count, bool) or not isinstance(count, Integral):
             raise TypeError(f"{name} is {count!r}, but a whole number is required; round it.")
         if int(count) < least:
             raise ValueError(f"{name} is {count}, but it must be at least {least}; give a larger one.")

@@ -66,6 +66,8 @@ class Recovery:
     mean_squared_residual : ‖signal ⊙ modulator - y‖²/4096, (*B,); with a mask, the mean over what was observed
     history : the mean-squared residual before and after each iteration of the start that was kept, (iterations + 1, *B)
     seconds : wall-clock time of all starts together
+    relative_residual : mean_squared_residual in units of the squared peak of y among the observed pixels, (*B,): the number
+        to judge by, as it does not depend on the brightness
     """
 
     signal: Tensor
@@ -73,6 +75,7 @@ class Recovery:
     mean_squared_residual: Tensor
     history: Tensor
     seconds: float
+    relative_residual: Tensor
 
 
 @dataclass(frozen=True)
@@ -158,6 +161,7 @@ def recover(
         history[-1].reshape(y.shape[:-2]),
         history.reshape(len(history), *y.shape[:-2]),
         time.perf_counter() - started,
+        history[-1].reshape(y.shape[:-2]) / rows.amax(-1).square().reshape(y.shape[:-2]),
     )
 
 
