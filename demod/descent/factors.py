@@ -70,15 +70,16 @@ class PlainFactor:
         self._evaluate()
 
     def _evaluate(self) -> None:
-        self.value, self.pullback = self.G.vjp(self.z)
+        value, self.pullback = self.G.vjp(self.z)
+        self.value = value.detach()  # of a generator that learns, say
 
     def mirrored(self) -> Tensor:
         """See `Factor`."""
-        return torch.stack([self.value, self.G(-self.z)])
+        return torch.stack([self.value, self.G(-self.z).detach()])
 
     def step(self, cotangent: Tensor, step_size: Tensor, momentum: float, *, mirror: bool) -> None:
         """See `Factor`."""
-        self.v = momentum * self.v + self.pullback(cotangent)
+        self.v = momentum * self.v + self.pullback(cotangent).detach()
         self.z = self.z - step_size * self.v
         self._evaluate()
 
@@ -104,7 +105,7 @@ class ReLUFactor:
     """A factor of a ReLU network; the weights are one matrix a layer, or one for each of the B problems."""
 
     def __init__(self, G: ReLUGenerator, z: Tensor) -> None:
-        self.weights, self.homogeneous = G.weights, True
+        self.weights, self.homogeneous = tuple(W.detach() for W in G.weights), True
         self.z, self.v = z, torch.zeros_like(z)
         self.gauge = torch.ones_like(z[:, :1])
         self._allocate()

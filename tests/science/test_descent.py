@@ -8,7 +8,7 @@ import torch
 from demod.descent import (
     THETA,
     Descent,
-    algorithm,
+    blocks,
     code_scale,
     default_step_size,
     descend,
@@ -300,7 +300,7 @@ def test_a_batch_of_two_dimensions_is_its_problems_one_by_one(rng):
 @pytest.mark.parametrize(("networks", "batch"), [((4,), (4,)), ((2, 2), (2, 2)), ((3, 1), (3, 5)), ((1,), (4,)), ((), (7,))])
 @pytest.mark.parametrize("working_set", [1, 2**30])
 def test_however_problems_share_networks_and_blocks_each_descends_as_alone(networks, batch, working_set, rng, monkeypatch):
-    monkeypatch.setitem(algorithm.WORKING_SET, "cpu", working_set)
+    monkeypatch.setitem(blocks.WORKING_SET, "cpu", working_set)
     some = draw(rng, *batch, networks=networks)
     together = some.descend(iterations=300, tolerance=1e-2)
     assert together.iterations.unique().numel() > 1  # they leave the batch at different times
