@@ -25,6 +25,7 @@ from demod.generators import Generator, ReLUGenerator
 from demod.objective import check_observation, half_squared_norm
 
 THETA = 0.25
+ROUNDED = {torch.float32: 1e-4, torch.float64: 1e-14}  # below it a tolerance is checked on values that are computed anew
 
 
 @dataclass(frozen=True)
@@ -124,6 +125,20 @@ class Descent:
         if not (self.first.homogeneous and self.second.homogeneous):
             self._update()
 
+    def is_stale(self, rule: Rule, claims: Tensor, y_norm: Tensor) -> Tensor:
+        """Return which of the claims (B,) to be done fail at values computed anew from the codes; then go on from these.
+
+        The values of balanced codes are scaled, not evaluated, and lose a rounding in each iteration.
+        """
+        if rule.tolerance >= ROUNDED[self.y.dtype] or not claims.any():
+            return torch.zeros_like(claims)
+        anew = half_squared_norm(self.first.evaluated() * self.second.evaluated() - self.y)
+        if (stale := claims & ~_is_done(anew, y_norm, rule)).any():
+            self.first.rebase()
+            self.second.rebase()
+            self._update()
+        return stale
+
     def keep(self, rows: Tensor) -> None:
         """Go on with the problems where `rows` (B,) is true."""
         self.first.keep(rows)
@@ -144,7 +159,10 @@ def default_step_size(G1: Generator, G2: Generator, y: Tensor) -> Tensor:
     """Return η = θ ℓ (2^{d+s}/α) / Ĥ0, shape (*B,), with θ = 1/4: a step that the curvature on the hyperbola allows."""
     scale = code_scale(G1, G2, y)
     _check_not_zero(y)
-    return THETA * y.shape[-1] * _gain(G1, G2) / scale
+    step_size = THETA * y.shape[-1] * _gain(G1, G2) / scale
+    if not step_size.isfinite().all():
+        raise ValueError(f"y is so small for some problem that its step size is no {y.dtype}; multiply y by a power of two.")
+    return step_size
 
 
 def _gain(G1: Generator, G2: Generator) -> float:
@@ -378,7 +396,8 @@ def _run(
         finite = (new + after[0].sum(-1) + after[1].sum(-1)).isfinite()
         f = torch.where(going & finite, new, f)
         history[i + 1, live] = f
-        ended = going & ~(finite & ~_is_done(f, y_norm, rule))
+        done = going & finite & _is_done(f, y_norm, rule)
+        ended = going & ~finite | done & ~descent.is_stale(rule, done, y_norm)
         if changed := bool(ended.any()):
             rows = live[ended]
             for codes, old, new in zip((h, m), before, after, strict=True):

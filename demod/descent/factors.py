@@ -48,6 +48,14 @@ class Factor(Protocol):
         """Multiply z and v by c > 0, shape (B, 1)."""
         ...
 
+    def evaluated(self) -> Tensor:
+        """Return G(z) computed anew, shape (B, ℓ)."""
+        ...
+
+    def rebase(self) -> None:
+        """Set the gauge to 1 and compute the values anew."""
+        ...
+
     def keep(self, rows: Tensor) -> None:
         """Go on with the problems where `rows` (B,) is true."""
         ...
@@ -92,6 +100,13 @@ class PlainFactor:
         """See `Factor`."""
         self.z, self.v = c * self.z, c * self.v
         self._evaluate()
+
+    def evaluated(self) -> Tensor:
+        """See `Factor`."""
+        return self.value
+
+    def rebase(self) -> None:
+        """See `Factor`: the values are always new."""
 
     def keep(self, rows: Tensor) -> None:
         """See `Factor`."""
@@ -180,6 +195,18 @@ class ReLUFactor:
     def scale(self, c: Tensor) -> None:
         """See `Factor`."""
         self.z, self.v, self.gauge = c * self.z, c * self.v, self.gauge / c
+
+    def evaluated(self) -> Tensor:
+        """See `Factor`."""
+        a = self.z
+        for W in self.weights:
+            a = (a @ W.mT if W.ndim == 2 else torch.bmm(a[:, None], W.mT)[:, 0]).relu_()
+        return a
+
+    def rebase(self) -> None:
+        """See `Factor`."""
+        self.gauge = torch.ones_like(self.gauge)
+        self._evaluate(mirror=True)
 
     def keep(self, rows: Tensor) -> None:
         """See `Factor`."""
