@@ -152,7 +152,7 @@ def recover(
     if mask is not None:
         first = restrict(G1, (mask.flatten() if mask.ndim == 2 else mask.reshape(-1, PIXELS)).to(y))
     peaks = rows.amax(-1)
-    brightness = torch.where(peaks < LEAST_PEAK, peaks, 1.0)
+    brightness = torch.where((peaks > 0) & (peaks < LEAST_PEAK), peaks, 1.0)
     solution = _descend(first, G1, G2, rows / brightness[:, None], setting, rng)
     kept = solution.objective[-1].argmin(0)
     column = torch.arange(len(kept), device=y.device)
@@ -213,12 +213,13 @@ def _check_images(y: Tensor, mask: Tensor | None) -> None:
         if not mask.flatten(-2).any(-1).all():
             raise ValueError("mask observes no pixel of some image; leave that image out, or set true where y was seen.")
         seen = y[..., mask] if mask.ndim == 2 else y[mask]
-    if y.dtype not in (torch.float32, torch.float64) or not ((seen >= 0) & (seen <= 1)).all():
+    if not y.is_floating_point() or not ((seen >= 0) & (seen <= 1)).all():
         least, most = (seen.min().item(), seen.max().item()) if seen.numel() and not y.is_complex() else (nan, nan)
         raise ValueError(
-            f"y is {y.dtype} in [{least:.3g}, {most:.3g}], but floats in [0, 1] are required, single or double; "
-            "clip noise by .clamp(0, 1), or divide by the peak."
+            f"y is {y.dtype} in [{least:.3g}, {most:.3g}], but floats in [0, 1] are required; divide by the peak, and clip "
+            "noise below 0 with .clamp(min=0)."
         )
+    check_precision(y=seen)
 
 
 def _check_priors(**priors: Generator) -> None:
@@ -250,7 +251,7 @@ def score(estimate: Tensor, truth: Tensor) -> Score:
     aligned, truth = torch.broadcast_tensors(align(estimate, truth), truth.detach())
     psnr = -10 * (aligned - truth).square().mean((-2, -1)).log10()
     pairs = zip(*(images.flatten(0, -3).numpy(force=True) for images in (aligned[None], truth[None])), strict=True)
-    ssim = torch.from_numpy(np.array([structural_similarity(a, b, data_range=1.0) for a, b in pairs])).to(psnr)
+    ssim = torch.from_numpy(np.array([structural_similarity(a, b, data_range=1.0) for a, b in pairs])).to(psnr.device)
     return Score(psnr.detach(), ssim.reshape(psnr.shape))
 
 

@@ -21,7 +21,7 @@ def power_below(x: Tensor) -> Tensor:
 
 def unit_of(x: Tensor) -> Tensor:
     """Return the power of two that brings the largest entry of x (*B, n) into [1, 2), shape (*B, 1); 1 where x is zero."""
-    return power_below(x.abs().amax(-1, keepdim=True))
+    return power_below(x.detach().abs().amax(-1, keepdim=True))
 
 
 def norm(x: Tensor) -> Tensor:
