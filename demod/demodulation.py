@@ -19,6 +19,7 @@ import torch
 from torch import Tensor
 
 from demod.arguments import check_alike, check_counts, check_generator, check_precision, check_seed
+from demod.baselines.shading import LEAST_PEAK
 from demod.data import SIDE, invert, load_mnist, mnist_available, random_distortions, resize
 from demod.dcgan import load_generator
 from demod.descent import Solution, descend
@@ -29,7 +30,6 @@ from demod.priors.image import draw_codes
 
 PIXELS = SIDE * SIDE
 DRAWN_STREAM = 1
-LEAST_PEAK = 0.92  # of an image that is taken as it is: from here to 1 the same picture is recovered to 0.3 dB
 SIGNAL_PRIOR, MODULATOR_PRIOR = "digits-tuned", "distortions"  # of the best setting
 MNIST_DIGITS = "MNIST test digits"
 DRAWN_DIGITS = "digits drawn from the shipped generator: MNIST was not at hand (`demod data` fetches it)"
@@ -226,7 +226,9 @@ def _check_priors(**priors: Generator) -> None:
     check_generator(**priors)
     for name, G in priors.items():
         if G.widths[-1] != PIXELS:
-            raise ValueError(f"{name} produces {G.widths[-1]} entries, but images of 64 × 64 = {PIXELS} pixels are required.")
+            raise ValueError(
+                f"{name} produces {G.widths[-1]} entries, but images of 64 × 64 = {PIXELS} pixels are required."
+            )
 
 
 def align(estimate: Tensor, truth: Tensor) -> Tensor:

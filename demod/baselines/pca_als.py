@@ -10,10 +10,11 @@ This is what two linear priors from the same training set can do.
 import torch
 from torch import Tensor
 
+from demod.arguments import check_stream
 from demod.baselines.estimate import Estimate
-from demod.baselines.shading import check_images, observed
+from demod.baselines.shading import check_images, exposed, observed
 from demod.baselines.starts import check_starts, least
-from demod.baselines.subspaces import Subspace
+from demod.baselines.subspaces import Subspace, check_subspace
 
 MISFIT = 0.03  # r
 
@@ -62,11 +63,14 @@ def solve(
     check_images(y, mask, noise)
     check_starts(starts, iterations, misfit)
     for name, basis in (("signal_basis", signal_basis), ("modulator_basis", modulator_basis)):
+        check_subspace(name, basis)
         if len(basis.mean) != y.shape[-2] * y.shape[-1]:
             raise ValueError(f"{name} has {len(basis.mean)} pixels but y {tuple(y.shape[-2:])}; give images of one size.")
+    check_stream(rng)
+    y, brightness = exposed(y, mask)
     pixels = y.double().flatten(-2).expand(starts, *y.shape[:-2], -1)
     precision = observed(y, mask).double().flatten(-2).expand_as(pixels) / (noise**2 + misfit**2)
-    m = torch.randn(*pixels.shape[:-1], len(modulator_basis.deviations), generator=rng, dtype=torch.float64)
+    m = torch.randn(*pixels.shape[:-1], len(modulator_basis.deviations), generator=rng, dtype=torch.float64, device="cpu")
     m = m * modulator_basis.deviations
     m[0] = 0
     h = m.new_zeros(*pixels.shape[:-1], len(signal_basis.deviations))
@@ -77,7 +81,8 @@ def solve(
     penalties = (h / signal_basis.deviations).square().sum(-1) + (m / modulator_basis.deviations).square().sum(-1)
     h, m, objective = least(value := misfits.sum(-1) + penalties, h, m, value)
     w, x = signal_basis(h).clamp(0, 1), modulator_basis(m).clamp(min=0)
-    return Estimate(w.reshape(y.shape).to(y), x.reshape(y.shape).to(y), h.to(y), m.to(y), objective=objective.to(y))
+    x = x.reshape(y.shape) * brightness
+    return Estimate(w.reshape(y.shape).to(y), x.to(y), h.to(y), m.to(y), objective=objective.to(y))
 
 
 def _regress(basis: Subspace, other: Tensor, y: Tensor, precision: Tensor) -> Tensor:

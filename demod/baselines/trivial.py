@@ -1,4 +1,4 @@
-"""What costs nothing: estimates that any method has to beat.
+"""Trivial estimates, which any method has to beat.
 
 The input is w = y and x = 1, the constant image w = 1 and x = y. The nearest training image is the d of least
 
@@ -8,8 +8,8 @@ The input is w = y and x = 1, the constant image w = 1 and x = y. The nearest tr
 import torch
 from torch import Tensor
 
-from demod.baselines.estimate import Estimate
-from demod.baselines.shading import check_images, observed
+from demod.baselines.estimate import Estimate, check_tensors
+from demod.baselines.shading import check_images, exposed, observed
 
 CHUNK = 4096  # training images that are compared at a time
 
@@ -38,7 +38,7 @@ def nearest(candidates: Tensor, y: Tensor, *, modulator: Tensor | None = None, m
     modulator : Tensor, optional
         x, (height, width), such as the mean of training modulators; 1 where None.
     mask : Tensor, optional
-        True where a pixel is observed, (height, width): the same pixels of all images.
+        True where a pixel is observed, (height, width) or as y.
 
     Returns
     -------
@@ -51,6 +51,8 @@ def nearest(candidates: Tensor, y: Tensor, *, modulator: Tensor | None = None, m
         If y or mask are not as required, or candidates or modulator have another size.
     """
     check_images(y, mask)
+    check_tensors(candidates=candidates, **({} if modulator is None else {"modulator": modulator}))
+    y, _ = exposed(y, mask)
     size = y.shape[-2:]
     x = y.new_ones(size) if modulator is None else modulator.to(y)
     if candidates.ndim != 3 or not len(candidates) or any(shape != size for shape in (candidates.shape[1:], x.shape)):

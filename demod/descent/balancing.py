@@ -1,6 +1,6 @@
 """Line 5 of Algorithm 1: of all pairs (h/c, c m), which give the same product, the one with equal norms.
 
-    c = √(‖h‖/‖m‖)
+c = √(‖h‖/‖m‖)
 """
 
 import torch

@@ -1,7 +1,7 @@
 """The rule of the iteration: what stays the same for all problems and all iterations of Algorithm 1."""
 
 from dataclasses import dataclass
-from numbers import Real
+from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
@@ -49,6 +49,13 @@ def check_numbers(**numbers: Any) -> None:
     for name, value in numbers.items():
         if isinstance(value, bool | np.bool_) or not isinstance(value, Real):
             raise TypeError(f"{name} is {value!r}, but a number is required; give a float.")
+
+
+def check_whole(**numbers: Any) -> None:
+    """Raise TypeError unless every value is a whole number; a Boolean is none."""
+    for name, value in numbers.items():
+        if isinstance(value, bool | np.bool_) or not isinstance(value, Integral):
+            raise TypeError(f"{name} is {value!r}, but a whole number is required; round it.")
 
 
 def check_switches(**switches: Any) -> None:

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from demod.descent import default_step_size, descend
+from demod.descent.balancing import balanced
 from demod.generators import ReLUGenerator
 from demod.hyperbolas import curve_distances
 from demod.landscape.pieces import hessian
@@ -167,7 +168,7 @@ def polish(
     along : Tensor
         The orthogonal projections onto the directions along the kinks each point stands on, (B, n + p, n + p).
     """
-    z = torch.cat(_balanced(h, m), -1)
+    z = torch.cat(balanced(h, m), -1)
     eye = torch.eye(z.shape[-1], dtype=y.dtype, device=y.device)
     along = eye.repeat(len(y), 1, 1)
     moving = torch.arange(len(y), device=y.device)
@@ -183,7 +184,7 @@ def polish(
         moving = moving[(slope > STATIONARY) | lower]
         if not len(moving):
             break
-    return *_balanced(*_codes(G1, z)), along
+    return *balanced(*_codes(G1, z)), along
 
 
 def _newton(G1: ReLUGenerator, G2: ReLUGenerator, z: Tensor, y: Tensor, along: Tensor) -> tuple[Tensor, Tensor]:
@@ -192,7 +193,7 @@ def _newton(G1: ReLUGenerator, G2: ReLUGenerator, z: Tensor, y: Tensor, along: T
     damping, slope = torch.full_like(z[:, 0], 1e-2), torch.full_like(z[:, 0], torch.inf)
     moving = torch.arange(len(z), device=z.device)
     for _ in range(STEPS):
-        h, m = _balanced(*_codes(G1, z[moving]))
+        h, m = balanced(*_codes(G1, z[moving]))
         slope[moving] = scaled_gradient(G1, G2, h, m, y[moving], along[moving])
         rest = slope[moving] > STATIONARY
         moving, h, m = moving[rest], h[rest], m[rest]
@@ -236,11 +237,6 @@ def _across(
 def _codes(G1: ReLUGenerator, z: Tensor) -> tuple[Tensor, Tensor]:
     n = G1.widths[0]
     return z[..., :n], z[..., n:]
-
-
-def _balanced(h: Tensor, m: Tensor) -> tuple[Tensor, Tensor]:
-    c = (h.norm(dim=-1, keepdim=True) / m.norm(dim=-1, keepdim=True)).sqrt()
-    return h / c, c * m
 
 
 def _apply(matrix: Tensor, vector: Tensor) -> Tensor:
