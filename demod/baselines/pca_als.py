@@ -12,7 +12,7 @@ from torch import Tensor
 
 from demod.arguments import check_stream
 from demod.baselines.estimate import Estimate
-from demod.baselines.shading import check_images, exposed, observed
+from demod.baselines.shading import check_images, observed, usable
 from demod.baselines.starts import check_starts, least
 from demod.baselines.subspaces import Subspace, check_subspace
 
@@ -38,7 +38,7 @@ def solve(
     signal_basis, modulator_basis : Subspace
         From `subspaces.principal_subspace`, for ℓ = height · width pixels.
     y : Tensor
-        Shape (*B, height, width), in [0, 1]. The work is done in float64.
+        Shape (*B, height, width), in [0, 1] and in the units of the training images. The work is done in float64.
     noise : float
         Standard deviation σ of a pixel.
     mask : Tensor, optional
@@ -67,7 +67,7 @@ def solve(
         if len(basis.mean) != y.shape[-2] * y.shape[-1]:
             raise ValueError(f"{name} has {len(basis.mean)} pixels but y {tuple(y.shape[-2:])}; give images of one size.")
     check_stream(rng)
-    y, brightness = exposed(y, mask)
+    y = usable(y)
     pixels = y.double().flatten(-2).expand(starts, *y.shape[:-2], -1)
     precision = observed(y, mask).double().flatten(-2).expand_as(pixels) / (noise**2 + misfit**2)
     m = torch.randn(*pixels.shape[:-1], len(modulator_basis.deviations), generator=rng, dtype=torch.float64, device="cpu")
@@ -81,8 +81,7 @@ def solve(
     penalties = (h / signal_basis.deviations).square().sum(-1) + (m / modulator_basis.deviations).square().sum(-1)
     h, m, objective = least(value := misfits.sum(-1) + penalties, h, m, value)
     w, x = signal_basis(h).clamp(0, 1), modulator_basis(m).clamp(min=0)
-    x = x.reshape(y.shape) * brightness
-    return Estimate(w.reshape(y.shape).to(y), x.to(y), h.to(y), m.to(y), objective=objective.to(y))
+    return Estimate(w.reshape(y.shape).to(y), x.reshape(y.shape).to(y), h.to(y), m.to(y), objective=objective.to(y))
 
 
 def _regress(basis: Subspace, other: Tensor, y: Tensor, precision: Tensor) -> Tensor:

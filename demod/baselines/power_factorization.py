@@ -59,9 +59,7 @@ def solve(
     check_subspaces(B, C, y)
     B, C, y = B.detach(), C.detach(), y.detach()
     if not isinstance(sparsity, tuple | list) or len(sparsity) != 2:
-        raise ValueError(
-            f"sparsity is {sparsity!r}, but two counts (k₁, k₂) are required, (n, p) for codes that are not sparse."
-        )
+        raise ValueError(f"sparsity is {sparsity!r}, but two counts (k₁, k₂) are required; (n, p) for dense codes.")
     k1, k2 = sparsity
     check_whole(iterations=iterations, k1=k1, k2=k2)
     check_numbers(tolerance=tolerance)

@@ -9,7 +9,8 @@ Given x, the signal is the mode of a posterior whose prior knows that the pictur
     minimise Σ_i (w_i x_i - y_i)² / (2 s_i²) + μ TV(w) - κ Σ_i w_i    over 0 ≤ w ≤ 1,
 
 TV the isotropic total variation, by the primal-dual method. Where x is nothing but noise the prior decides, and in missing
-pixels as well. The methods are made for pictures whose peak is near 1; a dimmer one is divided by its peak first. μ = 6 and κ = 1 were chosen once, on 40 test digits, for all noise levels.
+pixels as well. All this is made for pictures whose peak is near 1; a dimmer one is divided by its peak
+first. μ = 6 and κ = 1 were chosen once, on 40 test digits, for all noise levels.
 
 References
 ----------
@@ -39,8 +40,8 @@ def check_images(y: Tensor, mask: Tensor | None = None, noise: float = 0.0) -> N
         mask.dtype != torch.bool or mask.shape not in (y.shape, y.shape[-2:]) or not mask.any() or mask.device != y.device
     ):
         raise ValueError(
-            f"mask is {mask.dtype} {tuple(mask.shape)} on {mask.device} with {int(mask.sum())} pixels observed; required are "
-            f"Booleans, {tuple(y.shape[-2:])} or {tuple(y.shape)}, True where a pixel is observed, on {y.device}."
+            f"mask is {mask.dtype} {tuple(mask.shape)} on {mask.device} with {int(mask.sum())} pixels observed; "
+            f"required are Booleans, {tuple(y.shape[-2:])} or {tuple(y.shape)}, True where a pixel is observed, on {y.device}."
         )
     missing = torch.zeros((), dtype=torch.bool, device=y.device) if mask is None else ~mask
     if y.ndim < 2 or not y.is_floating_point() or not ((y >= 0) & (y <= 1) | missing).all():
@@ -60,15 +61,18 @@ def check_images(y: Tensor, mask: Tensor | None = None, noise: float = 0.0) -> N
 def exposed(y: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor]:
     """Return the images with an observed peak near 1 and their brightness, (*B, 1, 1), by which the modulator is multiplied.
 
-    An image with a peak of at least `LEAST_PEAK` is left as it is, with brightness 1; missing pixels that hold no number
-    between 0 and 1 become 0.
+    An image with a peak of at least `LEAST_PEAK` is left as it is, with brightness 1.
     """
     y = y.detach()
     seen = y if mask is None else torch.where(mask, y, 0.0)
     peak = seen.flatten(-2).amax(-1)[..., None, None]
     brightness = torch.where((peak > 0) & (peak < LEAST_PEAK), peak, 1.0)
-    usable = torch.where((y >= 0) & (y <= 1), y, 0.0)
-    return torch.where(brightness < 1, (usable / brightness).clamp(max=1), usable), brightness
+    return torch.where(brightness < 1, (usable(y) / brightness).clamp(max=1), usable(y)), brightness
+
+
+def usable(y: Tensor) -> Tensor:
+    """Return the images with 0 in place of missing pixels that hold no number between 0 and 1."""
+    return torch.where((y >= 0) & (y <= 1), y.detach(), 0.0)
 
 
 def observed(y: Tensor, mask: Tensor | None) -> Tensor:
@@ -102,7 +106,7 @@ def signal_given(y: Tensor, x: Tensor, *, noise: float = 0.0, mask: Tensor | Non
     """
     check_images(y, mask, noise)
     check_tensors(x=x)
-    y = torch.where((y >= 0) & (y <= 1), y, 0.0)
+    y = usable(y)
     if x.shape != y.shape or not (x >= 0).all():
         raise ValueError(
             f"x has shape {tuple(x.shape)} or negative entries; required is a modulator ≥ 0 like y {tuple(y.shape)}."

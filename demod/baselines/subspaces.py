@@ -52,9 +52,7 @@ class Subspace:
 def check_subspace(name: str, basis: object) -> None:
     """Raise TypeError unless the basis is a `Subspace`."""
     if not isinstance(basis, Subspace):
-        raise TypeError(
-            f"{name} is a {type(basis).__name__}, but a Subspace is required; subspaces.principal_subspace(images, k) makes one."
-        )
+        raise TypeError(f"{name} is a {type(basis).__name__}, but a Subspace is required; use subspaces.principal_subspace.")
 
 
 def principal_subspace(images: Tensor, dimension: int) -> Subspace:

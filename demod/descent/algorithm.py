@@ -40,8 +40,8 @@ class Solution:
     diverged : whether an iterate was no longer finite; such a problem returns its last finite iterate, (*B,)
     iterations : iterations spent on each problem, (*B,)
 
-    To store one, write `demod.artifacts.save_tensors(path, solution.tensors(), {})`; `Solution(**tensors)` makes it again from
-    what `load_tensors` reads.
+    To store one, write `demod.artifacts.save_tensors(path, solution.tensors(), {})`; `Solution(**tensors)` makes it again
+    from what `load_tensors` reads.
     """
 
     h: Tensor
@@ -214,8 +214,8 @@ def _check_problem(G1: Generator, G2: Generator, y: Tensor) -> None:
         _check_network(name, G, y)
     if not (G1.homogeneous and G2.homogeneous) and not has_squares(y).all():
         raise ValueError(
-            f"y has its largest entries at {y.abs().amax():.3g} or less, whose squares {y.dtype} cannot hold; "
-            "as G1 or G2 is not homogeneous, the size of y has a meaning: compute in .double(), or change the units of y and G2."
+            f"y has largest entries from {y.abs().amax(-1).min():.3g} to {y.abs().amax():.3g}, whose squares {y.dtype} cannot "
+            "hold, and y has a scale of its own where G1 or G2 is not homogeneous: use .double(), or scale y and G2 alike."
         )
 
 
@@ -257,7 +257,7 @@ def _check_values(name: str, G: Generator, z: Tensor, y: Tensor) -> None:
 def _start(
     name: str, G: Generator, z: Tensor | None, y: Tensor, unit: Tensor, scale: Tensor | None, rng: torch.Generator | None
 ) -> Tensor:
-    """Return the starting code in its unit: the one given, or a random direction of norm √scale, or N(0, I) without a scale."""
+    """Return the starting code in its unit: the one given, or of norm √scale, or N(0, I) without a scale."""
     shape = (*y.shape[:-1], G.widths[0])
     if z is not None:
         check_finite(**{name: z})

@@ -29,6 +29,7 @@ class Rule:
     simultaneous: bool = False
 
     def __post_init__(self) -> None:
+        """Check the settings."""
         check_counts(0, iterations=self.iterations, reflect_every=self.reflect_every)
         check_numbers(momentum=self.momentum, tolerance=self.tolerance)
         check_switches(balance=self.balance, simultaneous=self.simultaneous)
