@@ -208,7 +208,7 @@ def _check_images(y: Tensor, mask: Tensor | None) -> None:
             raise TypeError(f"mask is a {type(mask).__name__}, but a torch.Tensor is required; use torch.as_tensor.")
         if mask.dtype != torch.bool or mask.shape not in ((SIDE, SIDE), y.shape) or mask.device != y.device:
             raise ValueError(
-                f"mask is {mask.dtype} {tuple(mask.shape)} on {mask.device}, but torch.bool (64, 64) is required: true where seen; "
+                f"mask is {mask.dtype} {tuple(mask.shape)} on {mask.device}, but torch.bool (64, 64) is required: true where seen, "
                 f"or one for each image, {tuple(y.shape)}; on {y.device}."
             )
         if not mask.flatten(-2).any(-1).all():
@@ -265,7 +265,7 @@ def mnist_problems(first: int, count: int, seed: int = 2019) -> tuple[Tensor, Te
     """
     check_counts(0, first=first, count=count)
     digits = load_mnist("test")[0][first : first + count]
-    return resize(invert(digits)), resize(random_distortions(count, seed))
+    return resize(invert(digits)), resize(random_distortions(count, check_seed(seed)))
 
 
 def drawn_problems(count: int, seed: int = 2019) -> tuple[Tensor, Tensor]:
@@ -274,12 +274,13 @@ def drawn_problems(count: int, seed: int = 2019) -> tuple[Tensor, Tensor]:
     This is what the book uses where MNIST is not at hand; it is an easier problem than `mnist_problems`. The codes come
     from another stream than the starts of `recover` with the same seed, which would otherwise begin at the truth.
     """
-    check_counts(0, count=count, seed=seed)
-    rng = torch.Generator().manual_seed(int(np.random.SeedSequence((seed, DRAWN_STREAM)).generate_state(1)[0]))
+    check_counts(0, count=count)
+    seed = check_seed(seed)
+    rng = torch.Generator("cpu").manual_seed(int(np.random.SeedSequence((seed, DRAWN_STREAM)).generate_state(1)[0]))
     images = []
     for name in ("digits", "distortions"):
         G = load_generator(name)
-        images.append(G(torch.randn(count, G.widths[0], generator=rng)).reshape(count, SIDE, SIDE))
+        images.append(G(torch.randn(count, G.widths[0], generator=rng, device="cpu")).reshape(count, SIDE, SIDE))
     return images[0], images[1]
 
 

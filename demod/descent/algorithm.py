@@ -187,8 +187,8 @@ def _is_gaussian(G: Generator) -> bool:
 def _step_sizes(step_size: float | Tensor, y: Tensor) -> Tensor:
     if isinstance(step_size, bool) or not isinstance(step_size, Real | Tensor):
         raise TypeError(f"step_size is {step_size!r}, but a positive number or a tensor of them is required; or None.")
-    if isinstance(step_size, Tensor) and step_size.is_complex():
-        raise ValueError(f"step_size is {step_size.dtype}, but a real number is required, or a tensor of them.")
+    if isinstance(step_size, Tensor) and (step_size.is_complex() or step_size.is_meta):
+        raise ValueError(f"step_size is {step_size.dtype} on {step_size.device}, but real numbers with values are required.")
     eta = torch.as_tensor(step_size, dtype=y.dtype, device=y.device)
     if eta.shape not in (torch.Size(), y.shape[:-1]) or not ((eta > 0) & eta.isfinite()).all():
         shown = step_size if eta.ndim == 0 else f"a tensor {tuple(eta.shape)}"
@@ -214,8 +214,8 @@ def _check_problem(G1: Generator, G2: Generator, y: Tensor) -> None:
         _check_network(name, G, y)
     if not (G1.homogeneous and G2.homogeneous) and not has_squares(y).all():
         raise ValueError(
-            f"y has largest entries from {y.abs().amax(-1).min():.3g} to {y.abs().amax():.3g}, whose squares {y.dtype} cannot "
-            "hold, and y has a scale of its own where G1 or G2 is not homogeneous: use .double(), or scale y and G2 alike."
+            f"y has its largest entries at {y.abs().amax(-1).min():.3g} to {y.abs().amax():.3g}, whose squares {y.dtype} cannot "
+            "hold, and y has its own scale where G1 or G2 is not homogeneous: use .double(), or scale y and G2 alike."
         )
 
 

@@ -95,9 +95,9 @@ class Magnitude:
 
 
 def restrict(G: Generator, observed: Tensor) -> Generator:
-    """Return z ↦ observed ⊙ G(z), observed (4096,) of zeros and ones; a ReLU network stays one."""
+    """Return z ↦ observed ⊙ G(z), observed (*B, ℓ) of zeros and ones; a ReLU network stays one, or becomes a batch of them."""
     if isinstance(G, ReLUGenerator):
-        return ReLUGenerator([*G.weights[:-1], observed[:, None] * G.weights[-1]])
+        return ReLUGenerator([*G.weights[:-1], observed[..., None] * G.weights[-1]])
     return _Restricted(G, observed)
 
 
@@ -107,6 +107,17 @@ class _Restricted:
     def __init__(self, G: Generator, observed: Tensor) -> None:
         self.G, self.observed = G, observed
         self.widths, self.homogeneous = G.widths, G.homogeneous
+        networks = getattr(G, "batch", torch.Size())
+        self.batch = torch.broadcast_shapes(networks, observed.shape[:-1])
+
+    def pick(self, numbers: Tensor) -> "_Restricted":
+        if not self.batch:
+            return self
+        observed = self.observed.expand(*self.batch, -1).flatten(0, -2)[numbers]
+        if not getattr(self.G, "batch", torch.Size()):
+            return _Restricted(self.G, observed)
+        among = torch.arange(self.G.batch.numel(), device="cpu").view(self.G.batch).expand(self.batch).flatten()
+        return _Restricted(self.G.pick(among[numbers]), observed)
 
     def __call__(self, z: Tensor) -> Tensor:
         return self.observed * self.G(z)
