@@ -73,8 +73,8 @@ def solve(
         )
     if y.shape[-1:] != (G.widths[-1:] if A is None else A.shape[:1]):
         raise ValueError(
-            f"y has shape {tuple(y.shape)}, but {G.widths[-1] if A is None else len(A)} squares are required: (*B, k), one for "
-            "each output of G, or for each row of A."
+            f"y has shape {tuple(y.shape)}, but {G.widths[-1] if A is None else len(A)} squares are required: "
+            "(*B, k), one for each output of G, or for each row of A."
         )
     if (y < 0).any():
         raise ValueError(f"y has {int((y < 0).sum())} negative entries, but a square has none; clip noise: y.clamp(min=0).")

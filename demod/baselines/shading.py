@@ -41,7 +41,7 @@ def check_images(y: Tensor, mask: Tensor | None = None, noise: float = 0.0) -> N
     ):
         raise ValueError(
             f"mask is {mask.dtype} {tuple(mask.shape)} on {mask.device} with {int(mask.sum())} pixels observed; "
-            f"required are Booleans, {tuple(y.shape[-2:])} or {tuple(y.shape)}, True where a pixel is observed, on {y.device}."
+            f"required are Booleans, {tuple(y.shape[-2:])} or {tuple(y.shape)}, on {y.device}: True where observed."
         )
     missing = torch.zeros((), dtype=torch.bool, device=y.device) if mask is None else ~mask
     if y.ndim < 2 or not y.is_floating_point() or not ((y >= 0) & (y <= 1) | missing).all():

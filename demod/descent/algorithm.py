@@ -214,8 +214,8 @@ def _check_problem(G1: Generator, G2: Generator, y: Tensor) -> None:
         _check_network(name, G, y)
     if not (G1.homogeneous and G2.homogeneous) and not has_squares(y).all():
         raise ValueError(
-            f"y has its largest entries at {y.abs().amax(-1).min():.3g} to {y.abs().amax():.3g}, whose squares {y.dtype} cannot "
-            "hold, and y has its own scale where G1 or G2 is not homogeneous: use .double(), or scale y and G2 alike."
+            f"y has its largest entries at {y.abs().amax(-1).min():.3g} to {y.abs().amax():.3g}, whose squares {y.dtype} "
+            "cannot hold, and y has its own scale where G1 or G2 is not homogeneous: use .double(), or scale y and G2 alike."
         )
 
 

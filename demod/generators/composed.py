@@ -95,7 +95,7 @@ class Magnitude:
 
 
 def restrict(G: Generator, observed: Tensor) -> Generator:
-    """Return z ↦ observed ⊙ G(z), observed (*B, ℓ) of zeros and ones; a ReLU network stays one, or becomes a batch of them."""
+    """Return z ↦ observed ⊙ G(z), observed (*B, ℓ) of zeros and ones; a ReLU network stays one, or becomes a batch."""
     if isinstance(G, ReLUGenerator):
         return ReLUGenerator([*G.weights[:-1], observed[..., None] * G.weights[-1]])
     return _Restricted(G, observed)
@@ -114,7 +114,7 @@ class _Restricted:
         if not self.batch:
             return self
         observed = self.observed.expand(*self.batch, -1).flatten(0, -2)[numbers]
-        if not getattr(self.G, "batch", torch.Size()):
+        if not (isinstance(self.G, BatchedGenerator) and self.G.batch):
             return _Restricted(self.G, observed)
         among = torch.arange(self.G.batch.numel(), device="cpu").view(self.G.batch).expand(self.batch).flatten()
         return _Restricted(self.G.pick(among[numbers]), observed)
