@@ -208,8 +208,9 @@ def _check_images(y: Tensor, mask: Tensor | None) -> None:
             raise TypeError(f"mask is a {type(mask).__name__}, but a torch.Tensor is required; use torch.as_tensor.")
         if mask.dtype != torch.bool or mask.shape not in ((SIDE, SIDE), y.shape) or mask.device != y.device:
             raise ValueError(
-                f"mask is {mask.dtype} {tuple(mask.shape)} on {mask.device}, but torch.bool (64, 64) is required: true where seen"
-                f"; or one for each image, {tuple(y.shape)}; on {y.device}."
+                f"mask is {mask.dtype} {tuple(mask.shape)} on {mask.device}, "
+                "but torch.bool (64, 64) is required: true where seen; "
+                f"or one for each image, {tuple(y.shape)}; on {y.device}."
             )
         if not mask.flatten(-2).any(-1).all():
             raise ValueError("mask observes no pixel of some image; leave that image out, or set true where y was seen.")

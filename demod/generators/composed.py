@@ -97,7 +97,9 @@ class Magnitude:
 def restrict(G: Generator, observed: Tensor) -> Generator:
     """Return z ↦ observed ⊙ G(z), observed (*B, ℓ) of zeros and ones; a ReLU network stays one, or becomes a batch."""
     if isinstance(G, ReLUGenerator):
-        return ReLUGenerator([*G.weights[:-1], observed[..., None] * G.weights[-1]])
+        batch = observed.shape[:-1]
+        inner = [W.expand(*torch.broadcast_shapes(batch, W.shape[:-2]), -1, -1) if batch else W for W in G.weights[:-1]]
+        return ReLUGenerator([*inner, observed[..., None] * G.weights[-1]])
     return _Restricted(G, observed)
 
 

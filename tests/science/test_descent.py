@@ -521,7 +521,7 @@ def doubled(solution, y):
     return (product - target).norm(dim=-1) / target.norm(dim=-1)
 
 
-@pytest.mark.parametrize("exponent", [-120, -64, -20, 30, 110])
+@pytest.mark.parametrize("exponent", [-100, -64, -20, 30, 110])
 def test_in_single_precision_a_power_of_four_in_y_changes_no_digit_of_the_descent(exponent, problem):
     G1, G2, y = problem.G1.to(dtype=torch.float32), problem.G2.to(dtype=torch.float32), problem.y.float()
     plain, scaled = (
