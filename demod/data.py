@@ -17,6 +17,7 @@ import struct
 import warnings
 import zlib
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import torch
@@ -26,10 +27,6 @@ from tqdm import TqdmWarning
 
 from demod.arguments import check_counts
 from demod.artifacts import atomic_path, sha256
-
-with warnings.catch_warnings():  # pooch loads tqdm's notebook bar, which warns in a kernel without ipywidgets
-    warnings.simplefilter("ignore", TqdmWarning)
-    import pooch
 
 MNIST_SHA256 = {
     "train-images-idx3-ubyte": "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db",
@@ -72,7 +69,15 @@ def read_idx(content: bytes) -> np.ndarray:
 
 
 def _cache() -> Path:
-    return Path(pooch.os_cache("demod")) / "mnist"
+    return Path(_pooch().os_cache("demod")) / "mnist"
+
+
+def _pooch() -> ModuleType:
+    """Import pooch where it is needed."""
+    with warnings.catch_warnings():  # it loads tqdm's notebook bar, which warns in a kernel without ipywidgets
+        warnings.simplefilter("ignore", TqdmWarning)
+        import pooch
+    return pooch
 
 
 def _decompress(path: Path) -> bytes:
@@ -100,7 +105,7 @@ def _download(name: str) -> bytes:
     """Fetch `name` from the first mirror that has it, one try each, and keep it in the user cache."""
     failures = []
     for mirror in MIRRORS:
-        downloader = pooch.HTTPDownloader(timeout=(CONNECT_SECONDS, 60))
+        downloader = _pooch().HTTPDownloader(timeout=(CONNECT_SECONDS, 60))
         try:
             with atomic_path(_cache() / f"{name}.gz") as temporary:
                 downloader(f"{mirror}/{name}.gz", str(temporary), None)
