@@ -26,6 +26,7 @@ from torch import Tensor
 
 from demod.artifacts import machine, write_json
 from demod.descent import default_step_size, descend
+from demod.descent.balancing import balanced
 from demod.generators import ReLUGenerator
 from demod.objective import objective
 
@@ -51,12 +52,6 @@ SIZES = (  # n = p, inner widths, ℓ, problems
     (10, (100, 200, 400), 1000, 64),
 )
 Codes = tuple[Tensor, Tensor]
-
-
-def balanced(h: Tensor, m: Tensor) -> Codes:
-    """Line 5."""
-    c = (h.norm(dim=-1, keepdim=True) / m.norm(dim=-1, keepdim=True)).sqrt()
-    return h / c, m * c
 
 
 def autograd(G1: ReLUGenerator, G2: ReLUGenerator, y: Tensor, start: Codes, eta: Tensor, iterations: int) -> Codes:

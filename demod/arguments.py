@@ -16,8 +16,6 @@ SEEDS = 2**63  # seeds lie below: what torch.Generator.manual_seed and numpy.ran
 EXACT = (torch.float64, torch.float32)  # what torch.linalg works in
 FLOATS = (*EXACT, torch.bfloat16, torch.float16)
 
-SEEDS = 2**63  # seeds lie below: what torch.Generator.manual_seed and numpy.random.SeedSequence both take
-
 
 def check_floats(**values: Any) -> None:
     """Raise unless every value is a dense tensor of real floating-point numbers that are in memory."""

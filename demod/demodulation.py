@@ -12,16 +12,19 @@ the peak being 1, and structural similarity on the aligned estimate.
 
 import time
 from dataclasses import dataclass
+from math import inf, nan
 
 import numpy as np
 import torch
-from skimage.metrics import structural_similarity
 from torch import Tensor
 
-from demod.arguments import check_alike, check_counts, check_seed
+from demod.arguments import check_alike, check_counts, check_generator, check_precision, check_seed
+from demod.baselines.shading import LEAST_PEAK
 from demod.data import SIDE, invert, load_mnist, mnist_available, random_distortions, resize
 from demod.dcgan import load_generator
-from demod.descent import descend
+from demod.descent import Solution, descend
+from demod.descent.rule import Rule, check_numbers
+from demod.descent.units import unit_of
 from demod.generators import Generator, restrict
 from demod.priors.image import draw_codes
 
@@ -36,9 +39,14 @@ DRAWN_DIGITS = "digits drawn from the shipped generator: MNIST was not at hand (
 class Setting:
     """How Algorithm 1 runs on images.
 
-    step : step size in units of the mean-squared loss; momentum, iterations, reflect_every, balance and simultaneous as in
-        `descend`.
-    starts : runs from independent starting codes, of which the one with the least residual is kept.
+    step : step size in units of the mean-squared loss
+    momentum, iterations, reflect_every, balance, simultaneous : as in `descend`, whose rule they make
+    starts : runs from independent starting codes, of which the one with the least residual is kept
+
+    Raises
+    ------
+    ValueError, TypeError
+        If a setting is out of its range or of another type.
     """
 
     step: float
@@ -48,6 +56,18 @@ class Setting:
     balance: bool
     starts: int
     simultaneous: bool = False
+
+    def __post_init__(self) -> None:
+        """Check the settings."""
+        check_numbers(step=self.step)
+        check_counts(starts=self.starts)
+        if not 0 < self.step < inf:
+            raise ValueError(f"step is {self.step}, but a step size is positive and finite; 1 is the paper's.")
+        self.rule()
+
+    def rule(self) -> Rule:
+        """Return the rule of the iteration; all iterations run, whatever the residual."""
+        return Rule(self.momentum, self.iterations, 0.0, self.reflect_every, self.balance, self.simultaneous)
 
 
 PAPER_SETTING = Setting(step=1.0, momentum=0.9, iterations=500, reflect_every=1, balance=True, starts=1)
@@ -66,6 +86,8 @@ class Recovery:
     mean_squared_residual : ‖signal ⊙ modulator - y‖²/4096, (*B,); with a mask, the mean over what was observed
     history : the mean-squared residual before and after each iteration of the start that was kept, (iterations + 1, *B)
     seconds : wall-clock time of all starts together
+    relative_residual : mean_squared_residual in units of the squared peak of y among the observed pixels, (*B,): the number
+        to judge by, as it does not depend on the brightness
     """
 
     signal: Tensor
@@ -73,6 +95,7 @@ class Recovery:
     mean_squared_residual: Tensor
     history: Tensor
     seconds: float
+    relative_residual: Tensor
 
 
 @dataclass(frozen=True)
@@ -94,81 +117,132 @@ def recover(
 ) -> Recovery:
     """Recover signal and modulator from observations y: (*B, 64, 64) in [0, 1].
 
+    Trained generators make images with a peak near 1. So an image whose peak is below 0.92 is divided by its peak first, and
+    the modulator multiplied by it afterwards: c y has the signal of y.
+
     Parameters
     ----------
     y : Tensor
-        Floating point, on the device that the work is to run on.
+        Single or double precision, on the device that the work is to run on.
     setting : Setting
         The best setting found here, unless another is given.
     signal_prior, modulator_prior : Generator, optional
         Onto R^4096; the shipped "digits-tuned" and "distortions" where None.
     mask : Tensor, optional
-        Boolean, (64, 64), true where y was observed; the objective and the residual leave the other pixels out.
+        Boolean, (64, 64) or (*B, 64, 64), true where y was observed. The objective and the residual leave the other pixels
+        out, whatever stands there, NaN included.
     seed : int
         Of the starting codes, drawn on the CPU: around the centre of a prior that has one, else as `descend` does.
 
     Raises
     ------
     ValueError
-        If y is not (*B, 64, 64), not finite, outside [0, 1], or zero for some image, or the mask is no Boolean (64, 64).
+        If y is not (*B, 64, 64), not finite, outside [0, 1], or zero for some image, the mask is no Boolean (64, 64) or
+        (*B, 64, 64) or leaves nothing of an image, or a prior does not produce 64 × 64 pixels.
+    TypeError
+        If y or the mask is no tensor, a prior no generator, or the seed no whole number.
     """
-    if not isinstance(y, Tensor):
-        raise TypeError(f"y is a {type(y).__name__}, but a torch.Tensor is required; use torch.as_tensor.")
-    if y.shape[-2:] != (SIDE, SIDE):
-        raise ValueError(f"y has shape {tuple(y.shape)}, but images of 64 × 64 pixels are required; use demod.data.resize.")
-    if not torch.is_floating_point(y) or not ((y >= 0) & (y <= 1)).all():
-        raise ValueError(
-            f"y is {y.dtype} in [{y.min():.3g}, {y.max():.3g}], but floats in [0, 1] are required; divide by the peak."
-        )
+    _check_images(y, mask)
+    rng = torch.Generator("cpu").manual_seed(check_seed(seed))
     G1 = load_generator(SIGNAL_PRIOR, device=y.device) if signal_prior is None else signal_prior
     G2 = load_generator(MODULATOR_PRIOR, device=y.device) if modulator_prior is None else modulator_prior
+    _check_priors(signal_prior=G1, modulator_prior=G2)
     started = time.perf_counter()
-    rows, first, rng = y.reshape(-1, PIXELS), G1, torch.Generator().manual_seed(seed)
-    batch = (setting.starts, len(rows))
-    h, m = (draw_codes(G, batch, rng).to(y) if hasattr(G, "centre") else None for G in (G1, G2))
+    seen = y.detach() if mask is None else torch.where(mask, y.detach(), 0.0)
+    rows, first = seen.reshape(-1, PIXELS), G1
     if mask is not None:
-        if mask.dtype != torch.bool or mask.shape != (SIDE, SIDE):
-            raise ValueError(
-                f"mask is {mask.dtype} {tuple(mask.shape)}, but torch.bool (64, 64) is required: true where seen."
-            )
-        observed = mask.flatten().to(y)
-        rows, first = rows * observed, restrict(G1, observed)
-    solution = descend(
+        first = restrict(G1, (mask.flatten() if mask.ndim == 2 else mask.reshape(-1, PIXELS)).to(y))
+    peaks = rows.amax(-1)
+    brightness = torch.where((peaks > 0) & (peaks < LEAST_PEAK), peaks, 1.0)
+    solution = _descend(first, G1, G2, rows / brightness[:, None], setting, rng)
+    kept = solution.objective[-1].argmin(0)
+    column = torch.arange(len(kept), device=y.device)
+    signal = solution.signal if mask is None else G1(solution.h).detach()
+    modulator = solution.modulator[kept, column] * brightness[:, None]
+    observed = PIXELS if mask is None else mask.sum((-2, -1)).expand(y.shape[:-2]).reshape(-1)
+    history = solution.objective[:, kept, column] * 2 / observed
+    relative = history[-1] / (peaks / brightness).square()
+    history = history * brightness * brightness
+    return Recovery(
+        signal[kept, column].reshape(y.shape),
+        modulator.reshape(y.shape),
+        history[-1].reshape(y.shape[:-2]),
+        history.reshape(len(history), *y.shape[:-2]),
+        time.perf_counter() - started,
+        relative.reshape(y.shape[:-2]),
+    )
+
+
+def _descend(
+    first: Generator, G1: Generator, G2: Generator, rows: Tensor, setting: Setting, rng: torch.Generator
+) -> Solution:
+    """Return all starts, (starts, N, …), for images (N, 4096) whose signal is seen through `first`."""
+    batch = (setting.starts, len(rows))
+    h, m = (draw_codes(G, batch, rng).to(rows) if hasattr(G, "centre") else None for G in (G1, G2))
+    rule = setting.rule()
+    return descend(
         first,
         G2,
         rows.expand(setting.starts, -1, -1),
         h=h,
         m=m,
         step_size=setting.step * 2 / PIXELS,
-        momentum=setting.momentum,
-        iterations=setting.iterations,
-        tolerance=0,
-        reflect_every=setting.reflect_every,
-        balance=setting.balance,
-        simultaneous=setting.simultaneous,
+        momentum=rule.momentum,
+        iterations=rule.iterations,
+        tolerance=rule.tolerance,
+        reflect_every=rule.reflect_every,
+        balance=rule.balance,
+        simultaneous=rule.simultaneous,
         rng=rng,
     )
-    kept = solution.objective[-1].argmin(0)
-    column = torch.arange(len(kept), device=y.device)
-    history = solution.objective[:, kept, column] * 2 / (PIXELS if mask is None else mask.sum())
-    signal = solution.signal if mask is None else G1(solution.h)
-    return Recovery(
-        signal[kept, column].reshape(y.shape),
-        solution.modulator[kept, column].reshape(y.shape),
-        history[-1].reshape(y.shape[:-2]),
-        history.reshape(len(history), *y.shape[:-2]),
-        time.perf_counter() - started,
-    )
+
+
+def _check_images(y: Tensor, mask: Tensor | None) -> None:
+    if not isinstance(y, Tensor):
+        raise TypeError(f"y is a {type(y).__name__}, but a torch.Tensor is required; use torch.as_tensor.")
+    if y.shape[-2:] != (SIDE, SIDE):
+        raise ValueError(f"y has shape {tuple(y.shape)}, but images of 64 × 64 pixels are required; use demod.data.resize.")
+    seen = y
+    if mask is not None:
+        if not isinstance(mask, Tensor):
+            raise TypeError(f"mask is a {type(mask).__name__}, but a torch.Tensor is required; use torch.as_tensor.")
+        if mask.dtype != torch.bool or mask.shape not in ((SIDE, SIDE), y.shape) or mask.device != y.device:
+            raise ValueError(
+                f"mask is {mask.dtype} {tuple(mask.shape)} on {mask.device}, "
+                "but torch.bool (64, 64) is required: true where seen; "
+                f"or one for each image, {tuple(y.shape)}; on {y.device}."
+            )
+        if not mask.flatten(-2).any(-1).all():
+            raise ValueError("mask observes no pixel of some image; leave that image out, or set true where y was seen.")
+        seen = y[..., mask] if mask.ndim == 2 else y[mask]
+    if not y.is_floating_point() or not ((seen >= 0) & (seen <= 1)).all():
+        least, most = (seen.min().item(), seen.max().item()) if seen.numel() and not y.is_complex() else (nan, nan)
+        raise ValueError(
+            f"y is {y.dtype} in [{least:.3g}, {most:.3g}], but floats in [0, 1] are required; divide by the peak, and clip "
+            "noise below 0 with .clamp(min=0)."
+        )
+    check_precision(y=seen)
+
+
+def _check_priors(**priors: Generator) -> None:
+    check_generator(**priors)
+    for name, G in priors.items():
+        if G.widths[-1] != PIXELS:
+            raise ValueError(
+                f"{name} produces {G.widths[-1]} entries, but images of 64 × 64 = {PIXELS} pixels are required."
+            )
 
 
 def align(estimate: Tensor, truth: Tensor) -> Tensor:
     """Return a* x̂ with a* = ⟨x̂, x⟩/‖x̂‖², images (*B, 64, 64); an estimate of zero stays zero."""
-    if estimate.shape[-2:] != truth.shape[-2:] or truth.ndim < 2:
+    check_precision(estimate=estimate, truth=truth)
+    if estimate.shape[-2:] != truth.shape[-2:] or truth.ndim < 2 or truth.shape[-2] != truth.shape[-1]:
         raise ValueError(
             f"estimate has shape {tuple(estimate.shape)} and truth {tuple(truth.shape)}, but both are images (*B, 64, 64): "
-            "resize or crop one."
+            "resize or crop one, or reshape vectors."
         )
-    check_alike(estimate=estimate, truth=truth)
+    check_alike(estimate=estimate[..., 0], truth=truth[..., 0])
+    estimate = estimate / unit_of(estimate.flatten(-2))[..., None]
     energy = estimate.square().sum((-2, -1), keepdim=True)
     scale = (estimate * truth).sum((-2, -1), keepdim=True) / energy
     return torch.where(energy > 0, scale * estimate, 0.0)
@@ -176,11 +250,13 @@ def align(estimate: Tensor, truth: Tensor) -> Tensor:
 
 def score(estimate: Tensor, truth: Tensor) -> Score:
     """Return the scale-aligned PSNR and structural similarity of `estimate`, images (*B, 64, 64) with peak 1."""
-    aligned = align(estimate, truth)
+    from skimage.metrics import structural_similarity
+
+    aligned, truth = torch.broadcast_tensors(align(estimate, truth), truth.detach())
     psnr = -10 * (aligned - truth).square().mean((-2, -1)).log10()
-    pairs = zip(aligned.reshape(-1, SIDE, SIDE).cpu().numpy(), truth.reshape(-1, SIDE, SIDE).cpu().numpy(), strict=True)
-    ssim = torch.tensor([structural_similarity(a, b, data_range=1.0) for a, b in pairs])
-    return Score(psnr, ssim.reshape(psnr.shape))
+    pairs = zip(*(images.flatten(0, -3).numpy(force=True) for images in (aligned[None], truth[None])), strict=True)
+    ssim = torch.from_numpy(np.array([structural_similarity(a, b, data_range=1.0) for a, b in pairs])).to(psnr.device)
+    return Score(psnr.detach(), ssim.reshape(psnr.shape))
 
 
 def mnist_problems(first: int, count: int, seed: int = 2019) -> tuple[Tensor, Tensor]:
@@ -189,9 +265,8 @@ def mnist_problems(first: int, count: int, seed: int = 2019) -> tuple[Tensor, Te
     The distortions have (c, σ) uniform in the paper's ranges, drawn from `seed`, so that none is a training image.
     """
     check_counts(0, first=first, count=count)
-    check_seed(seed)
     digits = load_mnist("test")[0][first : first + count]
-    return resize(invert(digits)), resize(random_distortions(count, seed))
+    return resize(invert(digits)), resize(random_distortions(count, check_seed(seed)))
 
 
 def drawn_problems(count: int, seed: int = 2019) -> tuple[Tensor, Tensor]:
@@ -206,7 +281,7 @@ def drawn_problems(count: int, seed: int = 2019) -> tuple[Tensor, Tensor]:
     images = []
     for name in ("digits", "distortions"):
         G = load_generator(name)
-        images.append(G(torch.randn(count, G.widths[0], generator=rng)).reshape(count, SIDE, SIDE))
+        images.append(G(torch.randn(count, G.widths[0], generator=rng, device="cpu")).reshape(count, SIDE, SIDE))
     return images[0], images[1]
 
 

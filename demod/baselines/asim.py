@@ -14,8 +14,10 @@ M. Asim, F. Shamshad, A. Ahmed. Solving bilinear inverse problems using deep gen
 import torch
 from torch import Tensor
 
-from demod.baselines.estimate import Estimate, balanced, check_batch
+from demod.arguments import check_generator
+from demod.baselines.estimate import Estimate, check_batch, check_precision_of
 from demod.baselines.starts import AdamCode, best_length, check_starts, draw_starts, least
+from demod.descent.balancing import balanced
 from demod.generators import Generator
 from demod.objective import check_observation
 
@@ -57,10 +59,14 @@ def solve(
     ValueError
         If the shapes do not fit, an entry is not finite, y is zero for some problem, or a setting is out of range.
     """
+    check_generator(G1=G1, G2=G2)
     check_observation(G1, G2, y)
     check_batch(y)
+    check_precision_of(G1=G1, G2=G2, y=y)
+    if not isinstance(weights, tuple | list) or len(weights) != 2:
+        raise ValueError(f"weights is {weights!r}, but two numbers (γ, λ) are required, (0, 0) for no penalty.")
     check_starts(restarts, iterations, step_size, *weights)
-    gamma, lambda_ = weights
+    (gamma, lambda_), y = weights, y.detach()
     energy = y.square().sum(-1, keepdim=True)
     first, second = (AdamCode(z, step_size, iterations) for z in _starts(G1, G2, y, rng, restarts))
     (w, pull_h), (x, pull_m) = G1.vjp(first.z), G2.vjp(second.z)
@@ -69,13 +75,13 @@ def solve(
         w, pull_h = G1.vjp(first.z)
         second.step(2 * (pull_m(w * (w * x - y)) + lambda_ * second.z) / energy)
         x, pull_m = G2.vjp(second.z)
-    h, m, residual = first.z, second.z, (w * x - y).square().sum(-1)
+    h, m, residual = first.z, second.z, (w * x - y).detach().square().sum(-1)
     objective = residual + gamma * h.square().sum(-1) + lambda_ * m.square().sum(-1)
     h, m, objective = least(residual, h, m, objective)
     if G1.homogeneous and G2.homogeneous:
         h, m = balanced(h, m)
     spent = torch.full(y.shape[:-1], iterations, device=y.device)
-    return Estimate(G1(h), G2(m), h, m, objective=objective, iterations=spent)
+    return Estimate(G1(h).detach(), G2(m).detach(), h, m, objective=objective.detach(), iterations=spent)
 
 
 def _starts(G1: Generator, G2: Generator, y: Tensor, rng: torch.Generator, restarts: int) -> tuple[Tensor, Tensor]:

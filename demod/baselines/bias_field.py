@@ -19,7 +19,8 @@ import torch
 from torch import Tensor
 
 from demod.baselines.estimate import Estimate
-from demod.baselines.shading import GREY_LEVEL, check_images, observed
+from demod.baselines.shading import GREY_LEVEL, check_images, exposed, observed
+from demod.descent.rule import check_numbers, check_whole
 
 try:
     import SimpleITK as sitk
@@ -63,11 +64,14 @@ def solve(
         If y or mask are not as required, or a setting is out of range.
     """
     check_images(y, mask)
+    check_whole(control_points=control_points, levels=levels, iterations=iterations)
+    check_numbers(histogram_width=histogram_width)
     if control_points < 4 or levels < 1 or iterations < 1 or not histogram_width > 0:
         raise ValueError(
             f"control_points = {control_points}, levels = {levels}, iterations = {iterations}, histogram_width = "
             f"{histogram_width}; required are control_points ≥ 4 (cubic splines), levels ≥ 1, iterations ≥ 1, a width > 0."
         )
+    y, brightness = exposed(y, mask)
     kept = observed(y, mask) > 0
     images, regions = (value.reshape(-1, *y.shape[-2:]).numpy(force=True) for value in (y, kept))
     correction = _correction(control_points, [iterations] * levels, histogram_width)
@@ -75,7 +79,7 @@ def solve(
     x = torch.from_numpy(np.reshape(fields, y.shape)).to(y)
     w = y / x
     white = torch.quantile(w.flatten(-2), WHITE, dim=-1)[..., None, None]
-    return Estimate(torch.where(kept, (w / white).clamp(max=1), 1.0), x * white)
+    return Estimate(torch.where(kept, (w / white).clamp(max=1), 1.0), x * white * brightness)
 
 
 def _correction(control_points: int, iterations: list[int], histogram_width: float) -> sitk.N4BiasFieldCorrectionImageFilter:

@@ -21,7 +21,9 @@ Information Theory 61(4), 2015.
 import torch
 from torch import Tensor
 
-from demod.baselines.estimate import Estimate, balanced, check_subspaces, subspace_estimate
+from demod.baselines.estimate import Estimate, check_subspaces, subspace_estimate
+from demod.baselines.starts import check_budget
+from demod.descent.balancing import balanced
 
 DECREASE = 0.1  # a step must lower F by this part of what the gradient promises
 GROW, SHRINK = 2.0, 0.5  # the step size between iterations, and after a step that was too long
@@ -40,7 +42,7 @@ def solve(
     incoherence : float, optional
         μ > 0; None leaves the penalty out.
     iterations : int
-        At most so many.
+        Maximum number of iterations.
     tolerance : float
         Converged when ‖B h ⊙ C m - y‖/‖y‖ is at most this.
 
@@ -55,7 +57,9 @@ def solve(
         If the shapes do not fit, an entry is not finite, y is zero, or μ is not positive.
     """
     check_subspaces(B, C, y)
-    if incoherence is not None and incoherence <= 0:
+    check_budget(iterations, tolerance)
+    B, C, y = B.detach(), C.detach(), y.detach()
+    if incoherence is not None and not incoherence > 0:
         raise ValueError(f"incoherence is {incoherence}; required is μ > 0, or None for no penalty.")
     h, m = spectral_start(B, C, y)
     w, x = B @ h, C @ m

@@ -23,13 +23,12 @@ inversion of sparse vectors. NeurIPS 2018.
 
 from typing import Literal
 
-import cvxpy as cp
 import numpy as np
 import torch
 from torch import Tensor
 
-from demod.baselines.convex import minimise, unit_scale
-from demod.baselines.estimate import Estimate, check_subspaces, subspace_estimate
+from demod.baselines.convex import cp, minimise, unit_scale
+from demod.baselines.estimate import Estimate, check_subspaces, check_values, subspace_estimate
 
 PENALTIES = {"l2": cp.sum_squares, "l1": cp.norm1}
 DEGREE = {"l2": 2, "l1": 1}  # P(c z) = c^degree P(z)
@@ -69,6 +68,8 @@ def solve(
         positive, or no (h, m) satisfies the constraints.
     """
     check_subspaces(B, C, y)
+    check_values(signs=signs, y=y)
+    B, C, y = B.detach(), C.detach(), y.detach()
     if signs.shape != y.shape or not (signs.abs() == 1).all():
         raise ValueError(
             f"signs has shape {tuple(signs.shape)}; required are {tuple(y.shape)} entries ±1, the signs of B h: "
@@ -76,7 +77,7 @@ def solve(
         )
     if penalty not in PENALTIES:
         raise ValueError(f"penalty is {penalty!r}; required is one of {', '.join(PENALTIES)}.")
-    if slack_weight is not None and slack_weight <= 0:
+    if slack_weight is not None and not slack_weight > 0:
         raise ValueError(f"slack_weight is {slack_weight}; required is λ > 0, or None for constraints without slack.")
     P = PENALTIES[penalty]
     (B_, b), (C_, c), (y_, scale) = (unit_scale(value) for value in (B, C, y))

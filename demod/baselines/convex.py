@@ -1,10 +1,21 @@
-"""Handing a convex program to its solver, which either reaches its tolerance, or stops early, or finds no feasible point."""
+"""Handing a convex program to its solver, which either reaches its tolerance, or stops early, or finds no feasible point.
+
+CVXPY comes with the extra `demod[convex]`.
+"""
 
 import warnings
 
-import cvxpy as cp
 import numpy as np
 from torch import Tensor
+
+try:
+    import cvxpy as cp
+except ModuleNotFoundError as error:
+    raise ModuleNotFoundError(
+        "lifted and branchhull need CVXPY, which is not installed: pip install 'demod[convex]'."
+    ) from error
+
+__all__ = ["SOLVERS", "cp", "minimise", "unit_scale"]
 
 SOLVERS = {
     "CLARABEL": {"tol_gap_abs": 1e-7, "tol_gap_rel": 1e-7, "tol_feas": 1e-7},  # it often stalls before its own 1e-8

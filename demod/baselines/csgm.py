@@ -57,12 +57,13 @@ def solve(
     """
     check_factor(G1, "modulator", modulator, y)
     check_starts(restarts, iterations, step_size, weight)
+    y, modulator = y.detach(), modulator.detach()
     (z,), energy = draw_starts(y, rng, restarts, G1), y.square().sum(-1, keepdim=True)
     code = AdamCode(best_length(G1(z) * modulator, y) * z if G1.homogeneous else z, step_size, iterations)
     for _ in range(iterations):
         w, pull = G1.vjp(code.z)
         code.step(2 * (pull(modulator * (modulator * w - y)) + weight * code.z) / energy)
-    w = G1(code.z)
+    w = G1(code.z).detach()
     residual = (w * modulator - y).square().sum(-1)
     objective = residual + weight * code.z.square().sum(-1)
     h, w, objective = least(residual, code.z, w, objective)

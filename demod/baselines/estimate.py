@@ -13,8 +13,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from demod.arguments import check_finite
-from demod.generators import Generator
+from demod.arguments import check_generator, check_precision
+from demod.descent.balancing import balanced
+from demod.descent.units import has_squares
+from demod.generators import Generator, ReLUGenerator
 
 
 @dataclass(frozen=True)
@@ -64,15 +66,9 @@ def scalars(like: Tensor, objective: float, converged: bool, iterations: int) ->
     }
 
 
-def balanced(h: Tensor, m: Tensor) -> tuple[Tensor, Tensor]:
-    """Return (h/c, c m), shapes (*B, n) and (*B, p), with c > 0 such that their norms agree; zero codes are left alone."""
-    h_norm, m_norm = h.norm(dim=-1, keepdim=True), m.norm(dim=-1, keepdim=True)
-    c = torch.where((h_norm > 0) & (m_norm > 0), (h_norm / m_norm).sqrt(), 1.0)
-    return h / c, c * m
-
-
 def check_subspaces(B: Tensor, C: Tensor, y: Tensor) -> None:
-    """Raise ValueError unless B (ℓ, n), C (ℓ, p) and y (ℓ,) fit together, are finite, and none of them is zero."""
+    """Raise unless B (ℓ, n), C (ℓ, p) and y (ℓ,) fit together, are finite, and none of them is zero."""
+    check_tensors(B=B, C=C, y=y)
     for name, matrix in (("B", B), ("C", C)):
         if matrix.ndim != 2 or y.ndim != 1 or len(matrix) != len(y):
             raise ValueError(
@@ -83,24 +79,48 @@ def check_subspaces(B: Tensor, C: Tensor, y: Tensor) -> None:
     for name, value in (("B", B), ("C", C), ("y", y)):
         if not value.any():
             raise ValueError(f"{name} is zero; nothing can be recovered from a product that vanishes.")
+        check_size(**{name: value.flatten()})
+
+
+def check_tensors(**values: object) -> None:
+    """Raise TypeError unless all values are tensors."""
+    for name, value in values.items():
+        if not isinstance(value, Tensor):
+            raise TypeError(f"{name} is a {type(value).__name__}, but a torch.Tensor is required; use torch.as_tensor.")
 
 
 def check_values(**tensors: Tensor) -> None:
-    """Raise ValueError unless all tensors are floating point, of one type, and finite."""
-    check_finite(**tensors)
+    """Raise unless all tensors are of single or of double precision, all of one type, on one device, and finite."""
+    check_precision(**tensors)
     if len(types := {value.dtype for value in tensors.values()}) > 1:
         raise ValueError(f"{', '.join(tensors)} have the types {types}; convert them to one with .to(dtype=…).")
+    if len(devices := {str(value.device) for value in tensors.values()}) > 1:
+        raise ValueError(f"{', '.join(tensors)} are on {' and '.join(sorted(devices))}; move them to one with .to(…).")
+
+
+def check_size(**tensors: Tensor) -> None:
+    """Raise ValueError where the squares of the largest entries of tensors (*B, ℓ) overflow or underflow."""
+    for name, value in tensors.items():
+        if not (has_squares(value) | ~value.any(-1)).all():
+            largest = value.abs().amax(-1)
+            raise ValueError(
+                f"{name} has largest entries from {largest.min():.3g} to {largest.max():.3g}, whose squares {value.dtype} "
+                "cannot hold; bring them near 1, as a product is known up to scale, or use .double()."
+            )
 
 
 def check_batch(y: Tensor) -> None:
-    """Raise ValueError unless the observations (*B, ℓ) are finite floats and none of them is zero."""
+    """Raise ValueError unless the observations (*B, ℓ) are finite floats of ordinary size and none of them is zero."""
     check_values(y=y)
     if not (y.abs().amax(-1) > 0).all():
         raise ValueError("y is zero for some problem; nothing can be recovered from a product that vanishes: leave it out.")
+    check_size(y=y)
 
 
 def check_factor(G: Generator, name: str, factor: Tensor, y: Tensor) -> None:
-    """Raise ValueError unless G produces as many entries as y (*B, ℓ) has, and the known factor has the shape of y."""
+    """Raise unless G produces as many entries as y (*B, ℓ) has, and the known factor has the shape and the type of y."""
+    check_generator(G=G)
+    check_tensors(**{name: factor, "y": y})
     if y.shape[-1:] != G.widths[-1:] or factor.shape != y.shape:
         raise ValueError(
             f"{name} has shape {tuple(factor.shape)}, y {tuple(y.shape)}, and the generator produces "
@@ -109,3 +129,15 @@ def check_factor(G: Generator, name: str, factor: Tensor, y: Tensor) -> None:
         )
     check_values(**{name: factor, "y": y})
     check_batch(y)
+    check_size(**{name: factor})
+    check_precision_of(G=G, y=y)
+
+
+def check_precision_of(*, y: Tensor, **networks: Generator) -> None:
+    """Raise ValueError where a ReLU network has another type or is on another device than y."""
+    for name, G in networks.items():
+        if isinstance(G, ReLUGenerator) and (G.weights[0].dtype, G.weights[0].device) != (y.dtype, y.device):
+            W = G.weights[0]
+            raise ValueError(
+                f"y is {y.dtype} on {y.device}, but {name} is {W.dtype} on {W.device}; convert one with .to(…)."
+            )

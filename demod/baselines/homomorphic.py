@@ -12,12 +12,15 @@ A. V. Oppenheim, R. W. Schafer, T. G. Stockham. Nonlinear filtering of multiplie
 IEEE, 1968. T. G. Stockham. Image processing in the context of a visual model. Proceedings of the IEEE, 1972.
 """
 
+from math import inf
+
 import torch
 from scipy.ndimage import gaussian_filter
 from torch import Tensor
 
 from demod.baselines.estimate import Estimate
-from demod.baselines.shading import GREY_LEVEL, check_images, observed
+from demod.baselines.shading import GREY_LEVEL, check_images, exposed, observed
+from demod.descent.rule import check_numbers
 
 
 def solve(y: Tensor, *, width: float = 10.0, mask: Tensor | None = None) -> Estimate:
@@ -43,11 +46,13 @@ def solve(y: Tensor, *, width: float = 10.0, mask: Tensor | None = None) -> Esti
         If y or mask are not as required, or the width is not positive.
     """
     check_images(y, mask)
-    if not width > 0:
+    check_numbers(width=width)
+    if not 0 < width < inf:
         raise ValueError(f"width is {width}; required is the filter's standard deviation in pixels, > 0.")
+    y, brightness = exposed(y, mask)
     kept, log_y = observed(y, mask), y.clamp(min=GREY_LEVEL).log()
     log_x = _smooth(kept * log_y, width) / _smooth(kept, width).clamp(min=torch.finfo(y.dtype).tiny)
-    return Estimate(torch.where(kept > 0, (log_y - log_x).exp().clamp(max=1), 1.0), log_x.exp())
+    return Estimate(torch.where(kept > 0, (log_y - log_x).exp().clamp(max=1), 1.0), log_x.exp() * brightness)
 
 
 def _smooth(images: Tensor, width: float) -> Tensor:

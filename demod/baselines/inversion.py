@@ -74,6 +74,7 @@ def solve(
         As `descend`, and if the modulator does not fit.
     """
     check_factor(G, "modulator", modulator, y)
+    y, modulator = y.detach(), modulator.detach()
     if step_size is None:
         step_size = inversion_step_size(G, modulator)
     if h is None:

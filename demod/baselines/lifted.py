@@ -17,14 +17,16 @@ A. Ahmed, B. Recht, J. Romberg. Blind deconvolution using convex programming. IE
 2014.
 """
 
-import cvxpy as cp
+from math import inf
+
 import torch
 from torch import Tensor
 
-from demod.baselines.convex import SOLVERS, minimise, unit_scale
+from demod.baselines.convex import SOLVERS, cp, minimise, unit_scale
 from demod.baselines.estimate import Estimate, check_subspaces, subspace_estimate
+from demod.descent.rule import check_numbers
 
-INTERIOR_POINT = 20  # up to so many columns CLARABEL, which is the more exact one, is affordable
+INTERIOR_POINT = 20  # the most columns for which CLARABEL, the more exact one, is affordable
 DEPENDENT = 1e-10  # a singular value, relative to the largest, below which observations count as dependent
 CONSISTENT = 1e-9  # the relative residual up to which y has an exact X
 
@@ -53,7 +55,9 @@ def solve(B: Tensor, C: Tensor, y: Tensor, *, noise: float = 0.0, solver: str | 
         as close to y as δ.
     """
     check_subspaces(B, C, y)
-    if noise < 0:
+    check_numbers(noise=noise)
+    B, C, y = B.detach(), C.detach(), y.detach()
+    if not 0 <= noise < inf:
         raise ValueError(f"noise is {noise}; required is a bound on ‖noise‖, 0 for equality.")
     if solver is None:
         solver = "CLARABEL" if max(B.shape[1], C.shape[1]) <= INTERIOR_POINT else "SCS"
@@ -67,7 +71,7 @@ def solve(B: Tensor, C: Tensor, y: Tensor, *, noise: float = 0.0, solver: str | 
 
 
 def _exactly(A: Tensor, y: Tensor, n: int, solver: str) -> tuple[Tensor, bool, int]:
-    """Return the minimiser under A vec(X) = y, (n, p), whether it is exact and the solver content, and its iterations.
+    """Return the minimiser under A vec(X) = y, (n, p), whether it is exact and the solver converged, and its iterations.
 
     The solver sees independent observations: the rows of Vᵀ in A = U S Vᵀ. Where they span all matrices, none is needed.
     """
@@ -86,7 +90,7 @@ def _exactly(A: Tensor, y: Tensor, n: int, solver: str) -> tuple[Tensor, bool, i
 
 
 def _within(A: Tensor, y: Tensor, noise: float, n: int, solver: str) -> tuple[Tensor, bool, int]:
-    """Return the minimiser under ‖A vec(X) - y‖ ≤ δ, (n, p), whether the solver is content, and its iterations."""
+    """Return the minimiser under ‖A vec(X) - y‖ ≤ δ, (n, p), whether the solver converged, and its iterations."""
     (A_, a), (y_, scale) = unit_scale(A), unit_scale(y)
     X = cp.Variable((n, A.shape[1] // n))
     constraint = cp.norm(A_ @ cp.vec(X, order="C") - y_) <= noise / scale

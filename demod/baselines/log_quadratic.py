@@ -13,6 +13,7 @@ from demod.baselines import log_subspace
 from demod.baselines.estimate import Estimate
 from demod.baselines.shading import check_images
 from demod.baselines.subspaces import Subspace
+from demod.descent.rule import check_whole
 
 DEVIATION = 10.0  # of each coefficient: a prior that only keeps the fit defined
 
@@ -52,9 +53,10 @@ def polynomials(height: int, width: int, degree: int = 2) -> Subspace:
     ValueError
         If the degree is negative.
     """
+    check_whole(degree=degree)
     if degree < 0:
         raise ValueError(f"degree is {degree}; required is degree ≥ 0, 2 for the paper's distortions.")
-    v, u = (2 * (torch.arange(n, dtype=torch.float64) + 0.5) / n - 1 for n in (height, width))
+    v, u = (2 * (torch.arange(n, dtype=torch.float64, device="cpu") + 0.5) / n - 1 for n in (height, width))
     powers = [(total - j, j) for total in range(degree + 1) for j in range(total + 1)]
     columns = torch.stack([(v[:, None] ** j * u**i).flatten() for i, j in powers], dim=-1)
-    return Subspace(torch.zeros(height * width).double(), columns, torch.full((len(powers),), DEVIATION).double())
+    return Subspace(torch.zeros_like(columns[:, 0]), columns, torch.full_like(columns[0], DEVIATION))

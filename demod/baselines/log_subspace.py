@@ -21,9 +21,10 @@ from math import pi, sqrt
 import torch
 from torch import Tensor
 
+from demod.arguments import check_counts
 from demod.baselines.estimate import Estimate
-from demod.baselines.shading import check_images, observed, pixel_variance, signal_given
-from demod.baselines.subspaces import Subspace
+from demod.baselines.shading import check_images, exposed, observed, pixel_variance, signal_given
+from demod.baselines.subspaces import Subspace, check_subspace
 
 BACKGROUND = 0.8  # share of the pixels
 ANNEALING, FIRST_FACTOR = 30, 30.0  # fits during which s falls, geometrically, from so many times its value
@@ -53,7 +54,7 @@ def solve(
     Returns
     -------
     Estimate
-        signal and modulator of the shape and type of y, m the codes c.
+        signal and modulator of the shape and type of y, m the codes c, of the image at a peak of 1 where y is dimmer.
 
     Raises
     ------
@@ -61,10 +62,13 @@ def solve(
         If y, mask or noise are not as required, or the subspace has another number of pixels.
     """
     check_images(y, mask, noise)
+    check_subspace("log_modulators", log_modulators)
+    check_counts(0, iterations=iterations)
     if len(log_modulators.mean) != y.shape[-2] * y.shape[-1]:
         raise ValueError(
             f"log_modulators has {len(log_modulators.mean)} pixels but y {tuple(y.shape[-2:])}; give images of one size."
         )
+    y, brightness = exposed(y, mask)
     pixels, kept = y.double().flatten(-2), observed(y, mask).double().flatten(-2)
     c = pixels.new_zeros(*pixels.shape[:-1], log_modulators.directions.shape[1])
     for k in range(iterations):
@@ -72,7 +76,7 @@ def solve(
         c = c + _step(log_modulators, c, pixels, kept, noise, factor)
     x = log_modulators(c).clamp(*LOG_RANGE).exp().reshape(y.shape)
     w = signal_given(y.double(), x, noise=noise, mask=mask)
-    return Estimate(w.to(y), x.to(y), m=c.to(y))
+    return Estimate(w.to(y), (x * brightness).to(y), m=c.to(y))
 
 
 def _step(log_modulators: Subspace, c: Tensor, y: Tensor, kept: Tensor, noise: float, factor: float) -> Tensor:

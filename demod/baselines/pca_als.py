@@ -10,10 +10,11 @@ This is what two linear priors from the same training set can do.
 import torch
 from torch import Tensor
 
+from demod.arguments import check_stream
 from demod.baselines.estimate import Estimate
-from demod.baselines.shading import check_images, observed
+from demod.baselines.shading import check_images, observed, usable
 from demod.baselines.starts import check_starts, least
-from demod.baselines.subspaces import Subspace
+from demod.baselines.subspaces import Subspace, check_subspace
 
 MISFIT = 0.03  # r
 
@@ -37,7 +38,7 @@ def solve(
     signal_basis, modulator_basis : Subspace
         From `subspaces.principal_subspace`, for ℓ = height · width pixels.
     y : Tensor
-        Shape (*B, height, width), in [0, 1]. The work is done in float64.
+        Shape (*B, height, width), in [0, 1] and in the units of the training images. The work is done in float64.
     noise : float
         Standard deviation σ of a pixel.
     mask : Tensor, optional
@@ -62,11 +63,14 @@ def solve(
     check_images(y, mask, noise)
     check_starts(starts, iterations, misfit)
     for name, basis in (("signal_basis", signal_basis), ("modulator_basis", modulator_basis)):
+        check_subspace(name, basis)
         if len(basis.mean) != y.shape[-2] * y.shape[-1]:
             raise ValueError(f"{name} has {len(basis.mean)} pixels but y {tuple(y.shape[-2:])}; give images of one size.")
+    check_stream(rng)
+    y = usable(y)
     pixels = y.double().flatten(-2).expand(starts, *y.shape[:-2], -1)
     precision = observed(y, mask).double().flatten(-2).expand_as(pixels) / (noise**2 + misfit**2)
-    m = torch.randn(*pixels.shape[:-1], len(modulator_basis.deviations), generator=rng, dtype=torch.float64)
+    m = torch.randn(*pixels.shape[:-1], len(modulator_basis.deviations), generator=rng, dtype=torch.float64, device="cpu")
     m = m * modulator_basis.deviations
     m[0] = 0
     h = m.new_zeros(*pixels.shape[:-1], len(signal_basis.deviations))

@@ -20,6 +20,7 @@ from typing import cast
 import torch
 from torch import Tensor
 
+from demod.arguments import check_generator
 from demod.baselines import inversion
 from demod.baselines.estimate import Estimate, check_values
 from demod.generators import Generator, Magnitude, Measured
@@ -64,15 +65,21 @@ def solve(
     ValueError
         As `inversion.solve`, and if A does not fit or y has negative entries.
     """
-    check_values(y=y)
+    check_generator(G=G)
+    check_values(y=y, **({} if A is None else {"A": A}))
     if A is not None and (A.ndim != 2 or A.shape[1] != G.widths[-1]):
         raise ValueError(
             f"A has shape {tuple(A.shape)}; required are (rows, {G.widths[-1]}), as G produces so many entries."
         )
+    if y.shape[-1:] != (G.widths[-1:] if A is None else A.shape[:1]):
+        raise ValueError(
+            f"y has shape {tuple(y.shape)}, but {G.widths[-1] if A is None else len(A)} squares are required: "
+            "(*B, k), one for each output of G, or for each row of A."
+        )
     if (y < 0).any():
         raise ValueError(f"y has {int((y < 0).sum())} negative entries, but a square has none; clip noise: y.clamp(min=0).")
     if step_size is None:
-        gains = torch.ones(G.widths[-1]).to(y) if A is None else A.norm(dim=0)
+        gains = y.new_ones(G.widths[-1]) if A is None else A.norm(dim=0)
         step_size = inversion.inversion_step_size(G, gains)  # in expectation A acts like diag(gains)
     field = G if A is None else Measured(G, A)
     estimate = inversion.solve(
@@ -87,5 +94,5 @@ def solve(
         rng=rng,
     )
     code = cast(Tensor, estimate.h)  # an inversion returns its code
-    value = field(code)
+    value = field(code).detach()
     return replace(estimate, signal=value, modulator=value, m=code)

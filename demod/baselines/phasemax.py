@@ -61,6 +61,7 @@ def solve(C: Tensor, y: Tensor, anchor: Tensor) -> Estimate:
             f"y has {int((y < 0).sum())} negative entries, but a square (C m)² has none; clip noise with y.clamp(min=0), "
             "and use another method where the two factors differ."
         )
+    C, y = C.detach(), y.detach()
     C_, b, phi = (value.numpy(force=True) for value in (C, y.sqrt(), anchor))
     result = linprog(-phi, A_ub=np.vstack([C_, -C_]), b_ub=np.concatenate([b, b]), bounds=(None, None), method="highs")
     if result.status == UNBOUNDED:

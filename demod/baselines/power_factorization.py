@@ -21,9 +21,11 @@ factorization. IEEE Transactions on Information Theory 64(3), 2018.
 import torch
 from torch import Tensor
 
-from demod.baselines.estimate import Estimate, balanced, check_subspaces, subspace_estimate
+from demod.baselines.estimate import Estimate, check_subspaces, subspace_estimate
+from demod.descent.balancing import balanced
+from demod.descent.rule import check_numbers, check_whole
 
-PURSUIT = 50  # at most so many supports are tried in one regression
+PURSUIT = 50  # the most supports that are tried in one regression
 STALLED = 1e-9  # relative change of the residual below which an iteration has gained nothing
 
 
@@ -39,7 +41,7 @@ def solve(
     sparsity : (int, int)
         (k₁, k₂), the numbers of nonzero entries of h and m.
     iterations : int
-        At most so many pairs of regressions.
+        Maximum number of pairs of regressions.
     tolerance : float
         Converged when ‖B h ⊙ C m - y‖/‖y‖ is at most this.
 
@@ -55,7 +57,12 @@ def solve(
         iterations.
     """
     check_subspaces(B, C, y)
+    B, C, y = B.detach(), C.detach(), y.detach()
+    if not isinstance(sparsity, tuple | list) or len(sparsity) != 2:
+        raise ValueError(f"sparsity is {sparsity!r}, but two counts (k₁, k₂) are required; (n, p) for dense codes.")
     k1, k2 = sparsity
+    check_whole(iterations=iterations, k1=k1, k2=k2)
+    check_numbers(tolerance=tolerance)
     if iterations < 1 or not (1 <= k1 <= B.shape[1] and 1 <= k2 <= C.shape[1]):
         raise ValueError(
             f"sparsity is {tuple(sparsity)}, but h has {B.shape[1]} entries and m has {C.shape[1]}; "

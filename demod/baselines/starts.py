@@ -9,10 +9,13 @@ shared out evenly where both factors are homogeneous. Steps are counted in units
 start, so that one step size serves codes of any length.
 """
 
+from math import inf
+
 import torch
 from torch import Tensor
 
-from demod.arguments import check_stream
+from demod.arguments import check_counts, check_stream
+from demod.descent.rule import check_numbers, check_whole
 from demod.generators import Generator
 
 
@@ -20,7 +23,7 @@ def draw_starts(y: Tensor, rng: torch.Generator, restarts: int, *generators: Gen
     """Return codes from N(0, I) for each generator, shapes (restarts, *B, n), for y (*B, ℓ); more starts begin alike."""
     check_stream(rng)
     sizes = [G.widths[0] for G in generators]
-    codes = torch.randn(restarts, *y.shape[:-1], sum(sizes), generator=rng, dtype=torch.float64).to(y)
+    codes = torch.randn(restarts, *y.shape[:-1], sum(sizes), generator=rng, dtype=torch.float64, device="cpu").to(y)
     return codes.split(sizes, dim=-1)
 
 
@@ -44,6 +47,7 @@ class AdamCode:
     """
 
     def __init__(self, start: Tensor, step_size: float, iterations: int) -> None:
+        start = start.detach()
         self.unit = start.square().mean(-1, keepdim=True).sqrt()
         self.relative = start / self.unit
         self.adam = torch.optim.Adam([self.relative], lr=step_size)
@@ -56,7 +60,7 @@ class AdamCode:
 
     def step(self, gradient: Tensor) -> None:
         """Move against a gradient with respect to z, shape (*B, n)."""
-        self.relative.grad = self.unit * gradient
+        self.relative.grad = self.unit * gradient.detach()
         self.adam.step()
         self.schedule.step()
 
@@ -71,9 +75,19 @@ def least(values: Tensor, *choices: Tensor) -> tuple[Tensor, ...]:
 
 
 def check_starts(restarts: int, iterations: int, step_size: float, *weights: float) -> None:
-    """Raise ValueError unless there are starts and iterations, the step size is positive and no weight is negative."""
-    if restarts < 1 or iterations < 0 or step_size <= 0 or any(weight < 0 for weight in weights):
+    """Raise unless there are starts and iterations, the step size is positive and finite, and no weight is negative."""
+    check_whole(restarts=restarts, iterations=iterations)
+    check_numbers(step_size=step_size, **{f"weights[{k}]": weight for k, weight in enumerate(weights)})
+    if restarts < 1 or iterations < 0 or not 0 < step_size < inf or not all(0 <= weight < inf for weight in weights):
         raise ValueError(
             f"restarts = {restarts}, iterations = {iterations}, step_size = {step_size}, weights = {weights}; required are "
             "restarts ≥ 1, iterations ≥ 0, step_size > 0 and weights ≥ 0."
         )
+
+
+def check_budget(iterations: int, tolerance: float) -> None:
+    """Raise unless iterations is a count and the tolerance a number that is not negative."""
+    check_counts(0, iterations=iterations)
+    check_numbers(tolerance=tolerance)
+    if not tolerance >= 0:
+        raise ValueError(f"tolerance is {tolerance}, but it bounds a norm and must be ≥ 0; 0 runs all iterations.")

@@ -8,9 +8,13 @@ deviation of the images along column k.
 
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from scipy.sparse.linalg import eigsh
 from torch import Tensor
+
+from demod.arguments import check_counts
+from demod.baselines.estimate import check_tensors
 
 LEAST_DEVIATION = 1e-6  # of the largest: rounding makes smaller ones meaningless
 CHUNK = 2048  # images whose covariance is taken at a time
@@ -45,6 +49,12 @@ class Subspace:
         return torch.stack(codes).reshape(shape) if codes else weights.new_zeros(shape)
 
 
+def check_subspace(name: str, basis: object) -> None:
+    """Raise TypeError unless the basis is a `Subspace`."""
+    if not isinstance(basis, Subspace):
+        raise TypeError(f"{name} is a {type(basis).__name__}, but a Subspace is required; use subspaces.principal_subspace.")
+
+
 def principal_subspace(images: Tensor, dimension: int) -> Subspace:
     """Return the mean of the images (N, height, width) and their first principal components, in float64.
 
@@ -53,6 +63,9 @@ def principal_subspace(images: Tensor, dimension: int) -> Subspace:
     ValueError
         If the images are not finite floats (N, height, width), or too few for the dimension.
     """
+    check_tensors(images=images)
+    check_counts(dimension=dimension)
+    images = images.detach()
     if images.ndim != 3 or not images.is_floating_point() or not images.isfinite().all():
         raise ValueError(f"images are {images.dtype} {tuple(images.shape)}; required are finite floats (N, height, width).")
     rows = images.flatten(1)
@@ -66,7 +79,7 @@ def principal_subspace(images: Tensor, dimension: int) -> Subspace:
     for chunk in rows.split(CHUNK):
         centred = chunk.double() - mean
         covariance += centred.mT @ centred / len(rows)
-    variances, directions = eigsh(covariance.numpy(force=True), k=dimension, v0=torch.ones(len(mean)).double().numpy())
+    variances, directions = eigsh(covariance.numpy(force=True), k=dimension, v0=np.ones(len(mean)))
     order = variances.argsort()[::-1].copy()
     deviations = torch.from_numpy(variances[order]).clamp(min=0).sqrt()
     return Subspace(

@@ -1,4 +1,4 @@
-"""What costs nothing: estimates that any method has to beat.
+"""Trivial estimates, which any method has to beat.
 
 The input is w = y and x = 1, the constant image w = 1 and x = y. The nearest training image is the d of least
 
@@ -8,8 +8,8 @@ The input is w = y and x = 1, the constant image w = 1 and x = y. The nearest tr
 import torch
 from torch import Tensor
 
-from demod.baselines.estimate import Estimate
-from demod.baselines.shading import check_images, observed
+from demod.baselines.estimate import Estimate, check_tensors
+from demod.baselines.shading import check_images, exposed, observed
 
 CHUNK = 4096  # training images that are compared at a time
 
@@ -17,13 +17,13 @@ CHUNK = 4096  # training images that are compared at a time
 def unchanged(y: Tensor) -> Estimate:
     """Return the observation as the signal, shapes (*B, height, width)."""
     check_images(y)
-    return Estimate(y, torch.ones_like(y))
+    return Estimate(y.detach(), torch.ones_like(y))
 
 
 def constant(y: Tensor) -> Estimate:
     """Return a white image as the signal and the observation as the modulator, shapes (*B, height, width)."""
     check_images(y)
-    return Estimate(torch.ones_like(y), y)
+    return Estimate(torch.ones_like(y), y.detach())
 
 
 def nearest(candidates: Tensor, y: Tensor, *, modulator: Tensor | None = None, mask: Tensor | None = None) -> Estimate:
@@ -38,7 +38,7 @@ def nearest(candidates: Tensor, y: Tensor, *, modulator: Tensor | None = None, m
     modulator : Tensor, optional
         x, (height, width), such as the mean of training modulators; 1 where None.
     mask : Tensor, optional
-        True where a pixel is observed, (height, width): the same pixels of all images.
+        True where a pixel is observed, (height, width) or as y.
 
     Returns
     -------
@@ -51,8 +51,10 @@ def nearest(candidates: Tensor, y: Tensor, *, modulator: Tensor | None = None, m
         If y or mask are not as required, or candidates or modulator have another size.
     """
     check_images(y, mask)
+    check_tensors(candidates=candidates, **({} if modulator is None else {"modulator": modulator}))
+    y, _ = exposed(y, mask)
     size = y.shape[-2:]
-    x = y.new_ones(size) if modulator is None else modulator.to(y)
+    x = y.new_ones(size) if modulator is None else modulator.detach().to(y)
     if candidates.ndim != 3 or not len(candidates) or any(shape != size for shape in (candidates.shape[1:], x.shape)):
         raise ValueError(
             f"candidates are {tuple(candidates.shape)} and modulator {tuple(x.shape)}; required are (N, *{tuple(size)}) and "
@@ -61,7 +63,7 @@ def nearest(candidates: Tensor, y: Tensor, *, modulator: Tensor | None = None, m
     pixels, kept = y.reshape(-1, size.numel()), observed(y, mask).reshape(-1, size.numel())
     gains = [_gains(chunk.flatten(1).to(y) * x.flatten(), pixels, kept) for chunk in candidates.split(CHUNK)]
     chosen = torch.cat(gains).argmax(0)
-    return Estimate(candidates[chosen].to(y).reshape(y.shape), x.expand_as(y))
+    return Estimate(candidates.detach()[chosen].to(y).reshape(y.shape), x.expand_as(y))
 
 
 def _gains(products: Tensor, y: Tensor, kept: Tensor) -> Tensor:

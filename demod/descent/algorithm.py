@@ -9,21 +9,23 @@ A whole batch of problems runs at once, each with its own signs, step size and f
 v ← μ v + ∇f, z ← z - η v; a reflection negates a code and its v together, balancing scales both alike.
 """
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from numbers import Real
-from typing import Any
 
 import torch
 from torch import Tensor
 
-from demod.arguments import check_counts, check_finite, check_stream
+from demod.arguments import check_alike, check_finite, check_generator, check_pair, check_precision, check_stream
+from demod.descent.balancing import imbalance
+from demod.descent.blocks import blocks, networks
 from demod.descent.factors import factors_at
+from demod.descent.rule import Rule
+from demod.descent.units import code_unit, has_squares, norm, unit_of
 from demod.generators import Generator, ReLUGenerator
 from demod.objective import check_observation, half_squared_norm
 
 THETA = 0.25
-WORKING_SET = {"cpu": 2**23, "cuda": 2**32}  # bytes that a block of problems works on
+ROUNDED = {torch.float32: 1e-4, torch.float64: 1e-14}  # below it a tolerance is checked on values that are computed anew
 
 
 @dataclass(frozen=True)
@@ -32,10 +34,14 @@ class Solution:
 
     h, m : latent codes, (*B, n) and (*B, p)
     signal, modulator : G1(h) and G2(m), (*B, ℓ)
-    objective : f at the start and after each iteration, (iterations + 1, *B), constant once a problem is done
+    objective : f at the start and after each iteration, (iterations + 1, *B), constant once a problem is done; 0 or infinite
+        where the type of y has no number so small or so large, although the descent itself knew better
     converged : whether √(2f)/‖y‖ reached the tolerance, (*B,)
     diverged : whether an iterate was no longer finite; such a problem returns its last finite iterate, (*B,)
     iterations : iterations spent on each problem, (*B,)
+
+    To store one, write `demod.artifacts.save_tensors(path, solution.tensors(), {})`; `Solution(**tensors)` makes it again
+    from what `load_tensors` reads.
     """
 
     h: Tensor
@@ -46,6 +52,10 @@ class Solution:
     converged: Tensor
     diverged: Tensor
     iterations: Tensor
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Return the fields by their names."""
+        return {field.name: getattr(self, field.name) for field in fields(self)}
 
 
 class Descent:
@@ -93,30 +103,41 @@ class Descent:
             self.second.reflect(best % 2 == 1)
             self._update()
 
-    def step(self, step_size: Tensor, momentum: float, *, simultaneous: bool, mirror: bool) -> None:
-        """Line 4: one step in h, then one in m that sees the new h (or, if simultaneous, the old one).
+    def step(self, step_size: Tensor, rule: Rule, *, mirror: bool) -> None:
+        """Line 4: one step in h, then one in m that sees the new h (or, if the rule is simultaneous, the old one).
 
         mirror says that line 3 comes next.
         """
-        settings: dict[str, Any] = {"step_size": step_size, "momentum": momentum, "mirror": mirror}
-        if simultaneous:
-            late = self.first.value * self.residual
-            self.first.step(torch.mul(self.second.value, self.residual, out=self.cotangent), **settings)
-            self.second.step(late, **settings)
-        else:
-            self.first.step(torch.mul(self.second.value, self.residual, out=self.cotangent), **settings)
+        of_m = self.first.value * self.residual if rule.simultaneous else None
+        of_h = torch.mul(self.second.value, self.residual, out=self.cotangent)
+        self.first.step(of_h, step_size, rule.momentum, mirror=mirror)
+        if of_m is None:
             self._update()
-            self.second.step(torch.mul(self.first.value, self.residual, out=self.cotangent), **settings)
+            of_m = torch.mul(self.first.value, self.residual, out=self.cotangent)
+        self.second.step(of_m, step_size, rule.momentum, mirror=mirror)
         self._update()
 
     def balance(self) -> None:
         """Line 5: divide h by c = √(‖h‖/‖m‖) and multiply m by it, so that their norms agree; a zero code is left alone."""
-        h_norm, m_norm = (factor.z.norm(dim=-1, keepdim=True) for factor in (self.first, self.second))
-        c = torch.where((h_norm > 0) & (m_norm > 0), (h_norm / m_norm).sqrt(), 1.0)
+        c = imbalance(self.first.z, self.second.z)
         self.first.scale(1 / c)
         self.second.scale(c)
         if not (self.first.homogeneous and self.second.homogeneous):
             self._update()
+
+    def is_stale(self, rule: Rule, claims: Tensor, y_norm: Tensor) -> Tensor:
+        """Return which of the claims (B,) to be done fail at values computed anew from the codes; then go on from these.
+
+        The values of balanced codes are scaled, not evaluated, and lose a rounding in each iteration.
+        """
+        if rule.tolerance >= ROUNDED[self.y.dtype] or not claims.any():
+            return torch.zeros_like(claims)
+        anew = half_squared_norm(self.first.evaluated() * self.second.evaluated() - self.y)
+        if (stale := claims & ~_is_done(anew, y_norm, rule)).any():
+            self.first.rebase()
+            self.second.rebase()
+            self._update()
+        return stale
 
     def keep(self, rows: Tensor) -> None:
         """Go on with the problems where `rows` (B,) is true."""
@@ -127,12 +148,21 @@ class Descent:
 
 def code_scale(G1: Generator, G2: Generator, y: Tensor) -> Tensor:
     """Return Ĥ0 = √(ℓ 2^{d+s}/α) ‖y‖, shape (*B,): an estimate of ‖h0‖‖m0‖ from the data alone, for Gaussian networks."""
-    return (y.shape[-1] * _gain(G1, G2)) ** 0.5 * y.norm(dim=-1)
+    check_generator(G1=G1, G2=G2)
+    gain = _gain(G1, G2)
+    check_observation(G1, G2, y)
+    check_precision(y=y)
+    return (y.shape[-1] * gain) ** 0.5 * norm(y)
 
 
 def default_step_size(G1: Generator, G2: Generator, y: Tensor) -> Tensor:
     """Return η = θ ℓ (2^{d+s}/α) / Ĥ0, shape (*B,), with θ = 1/4: a step that the curvature on the hyperbola allows."""
-    return THETA * y.shape[-1] * _gain(G1, G2) / code_scale(G1, G2, y)
+    scale = code_scale(G1, G2, y)
+    _check_not_zero(y)
+    step_size = THETA * y.shape[-1] * _gain(G1, G2) / scale
+    if not step_size.isfinite().all():
+        raise ValueError(f"y is so small for some problem that its step size is no {y.dtype}; multiply y by a power of two.")
+    return step_size
 
 
 def _gain(G1: Generator, G2: Generator) -> float:
@@ -155,34 +185,95 @@ def _is_gaussian(G: Generator) -> bool:
 
 
 def _step_sizes(step_size: float | Tensor, y: Tensor) -> Tensor:
-    if not isinstance(step_size, Real | Tensor):
+    if isinstance(step_size, bool) or not isinstance(step_size, Real | Tensor):
         raise TypeError(f"step_size is {step_size!r}, but a positive number or a tensor of them is required; or None.")
+    if isinstance(step_size, Tensor) and (step_size.is_complex() or step_size.is_meta):
+        raise ValueError(f"step_size is {step_size.dtype} on {step_size.device}, but real numbers with values are required.")
     eta = torch.as_tensor(step_size, dtype=y.dtype, device=y.device)
     if eta.shape not in (torch.Size(), y.shape[:-1]) or not ((eta > 0) & eta.isfinite()).all():
+        shown = step_size if eta.ndim == 0 else f"a tensor {tuple(eta.shape)}"
         raise ValueError(
-            f"step_size is {step_size}; required is a positive number, or a tensor of them, shape {tuple(y.shape[:-1])}: "
+            f"step_size is {shown}; required is a positive number, or a tensor of them, shape {tuple(y.shape[:-1])}: "
             "one for each problem."
         )
-    return eta.expand(y.shape[:-1])
+    return eta.detach().expand(y.shape[:-1])
 
 
-def _start(name: str, G: Generator, z: Tensor | None, y: Tensor, norm: Tensor | None, rng: torch.Generator | None) -> Tensor:
-    """Return the starting code: the one given, or a random direction of the given norm, or N(0, I) if no norm is known."""
+def _check_not_zero(y: Tensor) -> None:
+    if not y.any(-1).all():
+        raise ValueError("y is zero for some problem; nothing can be recovered from a product that vanishes: leave it out.")
+
+
+def _check_problem(G1: Generator, G2: Generator, y: Tensor) -> None:
+    """Raise unless G1, G2 and y make a problem whose objective can be computed."""
+    check_generator(G1=G1, G2=G2)
+    check_observation(G1, G2, y)
+    check_precision(y=y)
+    _check_not_zero(y)
+    for name, G in (("G1", G1), ("G2", G2)):
+        _check_network(name, G, y)
+    if not (G1.homogeneous and G2.homogeneous) and not has_squares(y).all():
+        raise ValueError(
+            f"y has its largest entries at {y.abs().amax(-1).min():.3g} to {y.abs().amax():.3g}, whose squares {y.dtype} "
+            "cannot hold, and y has its own scale where G1 or G2 is not homogeneous: use .double(), or scale y and G2 alike."
+        )
+
+
+def _check_network(name: str, G: Generator, y: Tensor) -> None:
+    if isinstance(G, ReLUGenerator) and (G.weights[0].dtype, G.weights[0].device) != (y.dtype, y.device):
+        W = G.weights[0]
+        raise ValueError(f"y is {y.dtype} on {y.device}, but {name} is {W.dtype} on {W.device}; convert one with .to(…).")
+    batch = networks(G)
+    try:
+        fits = torch.broadcast_shapes(batch, y.shape[:-1]) == y.shape[:-1]
+    except RuntimeError:
+        fits = False
+    if not fits:
+        raise ValueError(
+            f"{name} is a batch {tuple(batch)} of networks, but y has the batch {tuple(y.shape[:-1])}; "
+            "give one observation for each network, or expand y."
+        )
+
+
+def _check_values(name: str, G: Generator, z: Tensor, y: Tensor) -> None:
+    """Raise unless a generator of unknown kind maps a code of y's type to values of y's type."""
+    if isinstance(G, ReLUGenerator) or networks(G) or not z.numel():
+        return
+    try:
+        value = G(z.flatten(0, -2)[0] if z.ndim > 1 else z)
+    except RuntimeError as error:
+        reason = str(error).split("\n")[0][:120]
+        raise ValueError(
+            f"{name} does not take a code of shape ({z.shape[-1]},), {z.dtype} on {z.device} like y ({reason}); "
+            "convert the generator or y with .to(…)."
+        ) from error
+    if (value.dtype, value.device, value.shape) != (y.dtype, y.device, y.shape[-1:]):
+        raise ValueError(
+            f"y is {y.dtype} on {y.device}, but {name} maps a code to {value.dtype} {tuple(value.shape)} on {value.device}, "
+            f"and ({y.shape[-1]},) of y's type are required; convert one with .to(…)."
+        )
+
+
+def _start(
+    name: str, G: Generator, z: Tensor | None, y: Tensor, unit: Tensor, scale: Tensor | None, rng: torch.Generator | None
+) -> Tensor:
+    """Return the starting code in its unit: the one given, or of norm √scale, or N(0, I) without a scale."""
     shape = (*y.shape[:-1], G.widths[0])
     if z is not None:
         check_finite(**{name: z})
-        if z.shape != shape or z.dtype != y.dtype:
+        if z.shape != shape or z.dtype != y.dtype or z.device != y.device:
             raise ValueError(
-                f"{name} is {z.dtype} {tuple(z.shape)}, but y asks for {y.dtype} {shape}: one code for each problem."
+                f"{name} is {z.dtype} {tuple(z.shape)} on {z.device}, but y asks for {y.dtype} {shape} on {y.device}: "
+                "one code for each problem."
             )
         if G.homogeneous and not z.any(-1).all():
             raise ValueError(f"{name} is zero for some problem, where no descent begins: G(0) = 0 stays; start elsewhere.")
-        return z.detach().clone()
+        return z.detach() / unit
     if rng is None:
         raise ValueError(f"{name} is None and so is rng; give a starting code, or a torch.Generator to draw one.")
     check_stream(rng)
-    z = torch.randn(shape, generator=rng, dtype=torch.float64).to(y)
-    return z if norm is None else z * (norm[..., None] / z.norm(dim=-1, keepdim=True))
+    z = torch.randn(shape, generator=rng, dtype=torch.float64, device="cpu").to(y)
+    return z / unit if scale is None else z * (scale.sqrt()[..., None] / z.norm(dim=-1, keepdim=True))
 
 
 def descend(
@@ -208,18 +299,21 @@ def descend(
     G1, G2 : Generator
         The priors of signal and modulator, onto R^ℓ.
     y : Tensor
-        Observations, shape (*B, ℓ), B possibly empty.
+        Observations, shape (*B, ℓ), B possibly empty, in single or double precision. Entries that were not observed are left
+        out by `demod.generators.restrict`: set them to zero and give `restrict(G1, observed)`.
     h, m : Tensor, optional
         Starting codes, (*B, n) and (*B, p). Where None, drawn from `rng`: uniform directions with ‖h‖ = ‖m‖ = √Ĥ0 for
-        Gaussian networks, N(0, I) for any others.
+        Gaussian networks, N(0, I) for any others. They are drawn for the whole batch at once, so that a problem alone starts
+        elsewhere than in a batch; give the codes to repeat one.
     step_size : float or Tensor (*B,), optional
         η, multiplying ∇f of (2), the sum over ℓ entries. None is the rule of `default_step_size`.
     momentum : float
         μ in [0, 1); 0 is the algorithm as printed.
     iterations : int
-        At most so many.
+        Maximum number of iterations.
     tolerance : float
-        A problem is done when √(2f)/‖y‖ is at most this; 0 runs all iterations.
+        A problem is done when √(2f)/‖y‖ is at most this; 0 runs all iterations. Rounding keeps it above about 1e-16 in
+        double and 1e-7 in single precision: there the default is not reached, so ask for 1e-6.
     reflect_every : int
         Line 3 runs at iterations 0, k, 2k, …; 0 never.
     balance : bool, optional
@@ -232,93 +326,60 @@ def descend(
     Raises
     ------
     ValueError
-        If y, h or m is not finite or does not fit, y is zero, a homogeneous generator is to start from zero, a setting is
-        out of its range, step_size does not fit, or it is None and a network is not Gaussian.
+        If y, h or m is not finite or does not fit, y is zero, or, where a generator is not homogeneous, so small or large
+        that its squares are no numbers, a homogeneous generator is to start from zero, a setting is out of its range,
+        step_size does not fit, or it is None and a network is not Gaussian.
     TypeError
-        If y, h or m is no tensor, rng no `torch.Generator`, or a count not a whole number.
+        If G1 or G2 is no generator, y, h or m no tensor, rng no `torch.Generator`, or a setting of the wrong type.
     """
-    check_observation(G1, G2, y)
-    check_finite(y=y)
-    y_norm = y.norm(dim=-1)
-    if not (y_norm > 0).all():
-        raise ValueError("y is zero for some problem; nothing can be recovered from a product that vanishes: leave it out.")
-    check_counts(0, iterations=iterations, reflect_every=reflect_every)
-    if not 0 <= momentum < 1:
-        raise ValueError(f"momentum is {momentum}, but it must be in [0, 1), or the iterates run away; 0 is as printed.")
-    if not tolerance >= 0:
-        raise ValueError(f"tolerance is {tolerance}, but it bounds a norm and must be ≥ 0; 0 runs all iterations.")
-    for name, G in (("G1", G1), ("G2", G2)):
-        if isinstance(G, ReLUGenerator) and (G.weights[0].dtype, G.weights[0].device) != (y.dtype, y.device):
-            W = G.weights[0]
-            raise ValueError(
-                f"y is {y.dtype} on {y.device}, but {name} is {W.dtype} on {W.device}; convert one with .to(…)."
-            )
-    norm = code_scale(G1, G2, y).sqrt() if _is_gaussian(G1) and _is_gaussian(G2) else None
-    eta = (default_step_size(G1, G2, y) if step_size is None else _step_sizes(step_size, y))[..., None]
-    h, m = _start("h", G1, h, y, norm, rng), _start("m", G2, m, y, norm, rng)
-    balance = G1.homogeneous and G2.homogeneous if balance is None else balance
+    _check_problem(G1, G2, y)
+    homogeneous = G1.homogeneous and G2.homogeneous
+    rule = Rule(momentum, iterations, tolerance, reflect_every, homogeneous if balance is None else balance, simultaneous)
+    eta = None if step_size is None else _step_sizes(step_size, y)[..., None]
+    unit = code_unit(y) if homogeneous else torch.ones_like(y[..., :1])
+    observed, y = y, y.detach() / unit / unit
+    scale = code_scale(G1, G2, y) if _is_gaussian(G1) and _is_gaussian(G2) else None
+    eta = default_step_size(G1, G2, y)[..., None] if eta is None else eta * unit * unit
+    h, m = _start("h", G1, h, y, unit, scale, rng), _start("m", G2, m, y, unit, scale, rng)
+    for name, G, z in (("G1", G1, h), ("G2", G2, m)):
+        _check_values(name, G, z, observed)
+    h, m, history, fate = _descend(G1, G2, y, h, m, eta, rule)
+    h, m, history = h * unit, m * unit, history * unit[..., 0] * unit[..., 0] * unit[..., 0] * unit[..., 0]
+    converged, diverged, spent = fate
+    return Solution(h, m, G1(h).detach(), G2(m).detach(), history, converged > 0, diverged > 0, spent)
 
-    shape = y.shape[:-1]
-    history = y.new_empty(iterations + 1, shape.numel())
-    fate = torch.empty(3, shape.numel(), dtype=torch.long, device=y.device)
+
+def _descend(
+    G1: Generator, G2: Generator, y: Tensor, h: Tensor, m: Tensor, eta: Tensor, rule: Rule
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Return (h, m, history, (converged, diverged, iterations)) of problems y (*B, ℓ), block by block."""
+    batch = y.shape[:-1]
+    history = y.new_empty(rule.iterations + 1, batch.numel())
+    fate = torch.empty(3, batch.numel(), dtype=torch.long, device=y.device)
     y, h, m, eta = (tensor.reshape(-1, tensor.shape[-1]) for tensor in (y, h, m, eta))
-    rule: dict[str, Any] = {"momentum": momentum, "tolerance": tolerance, "reflect_every": reflect_every}
-    rule |= {"balance": balance, "simultaneous": simultaneous}
-    for rows, A, B in _blocks(G1, G2, shape, y):
-        h[rows], m[rows], history[:, rows], fate[:, rows] = _run(
-            A, B, y[rows], h[rows], m[rows], eta[rows], iterations, **rule
-        )
-    h, m = (tensor.view(*shape, tensor.shape[-1]) for tensor in (h, m))
-    converged, diverged, spent = fate.view(3, *shape)
-    return Solution(h, m, G1(h), G2(m), history.view(iterations + 1, *shape), converged > 0, diverged > 0, spent)
-
-
-def _blocks(G1: Generator, G2: Generator, batch: torch.Size, y: Tensor) -> Iterator[tuple[Tensor, Generator, Generator]]:
-    """Split the problems into blocks whose vectors fit into the cache: rows of the flattened batch, and their networks.
-
-    Problems with the same two networks go together, and so do problems that have networks of their own.
-    """
-    numbers = torch.stack([_network_numbers(G, batch) for G in (G1, G2)])
-    pairs, group = numbers.unique(dim=1, return_inverse=True)
-    own = pairs.shape[1] == numbers.shape[1] > 1
-    item = y.element_size() * y.shape[-1]
-    size = 14 * item + (sum(_network_bytes(G) for G in (G1, G2)) if own else 0)
-    limit = max(1, WORKING_SET[y.device.type] // size)
-    for k in range(1 if own else pairs.shape[1]):
-        members = torch.arange(numbers.shape[1]) if own else (group == k).nonzero()[:, 0]
-        for rows in members.split(limit):
-            chosen = numbers[:, rows if own else rows[0]]
-            yield rows.to(y.device), *(_pick(G, index) for G, index in zip((G1, G2), chosen, strict=True))
+    for rows, A, B in blocks(G1, G2, batch, y):
+        h[rows], m[rows], history[:, rows], fate[:, rows] = _run(A, B, y[rows], h[rows], m[rows], eta[rows], rule)
+    h, m = (tensor.view(*batch, tensor.shape[-1]) for tensor in (h, m))
+    return h, m, history.view(len(history), *batch), fate.view(3, *batch)
 
 
 def _run(
-    G1: Generator,
-    G2: Generator,
-    y: Tensor,
-    h: Tensor,
-    m: Tensor,
-    eta: Tensor,
-    iterations: int,
-    *,
-    momentum: float,
-    tolerance: float,
-    reflect_every: int,
-    balance: bool,
-    simultaneous: bool,
+    G1: Generator, G2: Generator, y: Tensor, h: Tensor, m: Tensor, eta: Tensor, rule: Rule
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Return (h, m, history, (converged, diverged, iterations)) of one block of problems.
+    """Return (h, m, history, (converged, diverged, iterations)) of one block of problems y (B, ℓ).
 
     Problems that are done leave the computation as soon as they are a tenth of it.
     """
     y_norm, live = y.norm(dim=-1), torch.arange(len(y), device=y.device)
-    history, fate = y.new_empty(iterations + 1, len(y)), torch.zeros(3, len(y), dtype=torch.long, device=y.device)
+    history = y.new_empty(rule.iterations + 1, len(y))
+    fate = torch.zeros(3, len(y), dtype=torch.long, device=y.device)
     converged, diverged, spent = fate
     descent = Descent(G1, G2, y, h, m)
     history[:] = f = descent.objective()
-    converged += (tolerance > 0) & (_relative(f, y_norm) <= tolerance)
+    converged += _is_done(f, y_norm, rule)
     going = converged == 0
     changed = True
-    for i in range(iterations):
+    for i in range(rule.iterations):
         if changed:
             if not (count := int(going.sum())):
                 break
@@ -326,17 +387,17 @@ def _run(
                 descent.keep(going)
                 live, eta, y_norm, f, going = (tensor[going] for tensor in (live, eta, y_norm, f, going))
         before = descent.first.z, descent.second.z
-        if reflect_every and i % reflect_every == 0:
+        if rule.reflects_at(i):
             descent.reflect()
-        mirror = reflect_every > 0 and (i + 1) % reflect_every == 0
-        descent.step(eta, momentum, simultaneous=simultaneous, mirror=mirror)
-        if balance:
+        descent.step(eta, rule, mirror=rule.reflects_at(i + 1))
+        if rule.balance:
             descent.balance()
         new, after = descent.objective(), (descent.first.z, descent.second.z)
         finite = (new + after[0].sum(-1) + after[1].sum(-1)).isfinite()
         f = torch.where(going & finite, new, f)
         history[i + 1, live] = f
-        ended = going & ~(finite & ~((tolerance > 0) & (_relative(f, y_norm) <= tolerance)))
+        done = going & finite & _is_done(f, y_norm, rule)
+        ended = going & ~finite | done & ~descent.is_stale(rule, done, y_norm)
         if changed := bool(ended.any()):
             rows = live[ended]
             for codes, old, new in zip((h, m), before, after, strict=True):
@@ -344,30 +405,25 @@ def _run(
             converged[rows], diverged[rows], spent[rows] = finite[ended].long(), (~finite)[ended].long(), i + 1
             history[i + 2 :, rows] = f[ended]
             going = going & ~ended
-    h[live[going]], m[live[going]], spent[live[going]] = descent.first.z[going], descent.second.z[going], iterations
+    h[live[going]], m[live[going]], spent[live[going]] = descent.first.z[going], descent.second.z[going], rule.iterations
     return h, m, history, fate
 
 
-def _relative(f: Tensor, y_norm: Tensor) -> Tensor:
-    return (2 * f).sqrt() / y_norm
-
-
-def _network_numbers(G: Generator, batch: torch.Size) -> Tensor:
-    """Return, for each problem of the flattened batch, the number of its network in the flattened batch of networks."""
-    networks = getattr(G, "batch", torch.Size())
-    return torch.arange(networks.numel()).view(networks).expand(batch).reshape(-1)
-
-
-def _network_bytes(G: Generator) -> int:
-    return sum(W.shape[-1] * W.shape[-2] * W.element_size() for W in G.weights) if isinstance(G, ReLUGenerator) else 0
-
-
-def _pick(G: Generator, numbers: Tensor) -> Generator:
-    return G.pick(numbers) if hasattr(G, "pick") else G
+def _is_done(f: Tensor, y_norm: Tensor, rule: Rule) -> Tensor:
+    """Return whether √(2f)/‖y‖ is at most the tolerance, which 0 never is, shape (B,)."""
+    return (rule.tolerance > 0) & ((2 * f).sqrt() / y_norm <= rule.tolerance)
 
 
 def outer_product_error(h: Tensor, m: Tensor, h0: Tensor, m0: Tensor) -> Tensor:
     """Return ‖h mᵀ - h0 m0ᵀ‖ / ‖h0 m0ᵀ‖ (Frobenius), shape (*B,): zero exactly on the hyperbola of global minimisers."""
+    check_pair("h", h, "h0", h0)
+    check_pair("m", m, "m0", m0)
+    check_alike(h=h, m=m)
+    check_precision(h0=h0, m0=m0)
+    if not (h0.any(-1).all() and m0.any(-1).all()):
+        raise ValueError("h0 or m0 is zero for some problem, where no error is relative to it; leave such codes out.")
+    of_h, of_m = unit_of(h0), unit_of(m0)
+    h, h0, m, m0 = h / of_h, h0 / of_h, m / of_m, m0 / of_m
     planted = h0.norm(dim=-1) * m0.norm(dim=-1)
     difference = h[..., :, None] * m[..., None, :] - h0[..., :, None] * m0[..., None, :]
     return torch.linalg.matrix_norm(difference) / planted
@@ -375,4 +431,8 @@ def outer_product_error(h: Tensor, m: Tensor, h0: Tensor, m0: Tensor) -> Tensor:
 
 def relative_residual(solution: Solution, y: Tensor) -> Tensor:
     """Return ‖signal ⊙ modulator - y‖ / ‖y‖, shape (*B,)."""
-    return (solution.signal * solution.modulator - y).norm(dim=-1) / y.norm(dim=-1)
+    check_pair("signal", solution.signal, "y", y)
+    check_precision(y=y)
+    _check_not_zero(y)
+    unit = code_unit(y)
+    return norm((solution.signal / unit) * (solution.modulator / unit) - y / unit / unit) / norm(y / unit / unit)

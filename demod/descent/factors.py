@@ -48,6 +48,14 @@ class Factor(Protocol):
         """Multiply z and v by c > 0, shape (B, 1)."""
         ...
 
+    def evaluated(self) -> Tensor:
+        """Return G(z) computed anew, shape (B, ℓ)."""
+        ...
+
+    def rebase(self) -> None:
+        """Set the gauge to 1 and compute the values anew."""
+        ...
+
     def keep(self, rows: Tensor) -> None:
         """Go on with the problems where `rows` (B,) is true."""
         ...
@@ -70,15 +78,16 @@ class PlainFactor:
         self._evaluate()
 
     def _evaluate(self) -> None:
-        self.value, self.pullback = self.G.vjp(self.z)
+        value, self.pullback = self.G.vjp(self.z)
+        self.value = value.detach()  # of a generator that learns, say
 
     def mirrored(self) -> Tensor:
         """See `Factor`."""
-        return torch.stack([self.value, self.G(-self.z)])
+        return torch.stack([self.value, self.G(-self.z).detach()])
 
     def step(self, cotangent: Tensor, step_size: Tensor, momentum: float, *, mirror: bool) -> None:
         """See `Factor`."""
-        self.v = momentum * self.v + self.pullback(cotangent)
+        self.v = momentum * self.v + self.pullback(cotangent).detach()
         self.z = self.z - step_size * self.v
         self._evaluate()
 
@@ -92,6 +101,13 @@ class PlainFactor:
         self.z, self.v = c * self.z, c * self.v
         self._evaluate()
 
+    def evaluated(self) -> Tensor:
+        """See `Factor`."""
+        return self.value
+
+    def rebase(self) -> None:
+        """See `Factor`: the values are always new."""
+
     def keep(self, rows: Tensor) -> None:
         """See `Factor`."""
         self.z, self.v, self.gauge = self.z[rows], self.v[rows], self.gauge[rows]
@@ -104,7 +120,7 @@ class ReLUFactor:
     """A factor of a ReLU network; the weights are one matrix a layer, or one for each of the B problems."""
 
     def __init__(self, G: ReLUGenerator, z: Tensor) -> None:
-        self.weights, self.homogeneous = G.weights, True
+        self.weights, self.homogeneous = tuple(W.detach() for W in G.weights), True
         self.z, self.v = z, torch.zeros_like(z)
         self.gauge = torch.ones_like(z[:, :1])
         self._allocate()
@@ -179,6 +195,18 @@ class ReLUFactor:
     def scale(self, c: Tensor) -> None:
         """See `Factor`."""
         self.z, self.v, self.gauge = c * self.z, c * self.v, self.gauge / c
+
+    def evaluated(self) -> Tensor:
+        """See `Factor`."""
+        a = self.z
+        for W in self.weights:
+            a = (a @ W.mT if W.ndim == 2 else torch.bmm(a[:, None], W.mT)[:, 0]).relu_()
+        return a
+
+    def rebase(self) -> None:
+        """See `Factor`."""
+        self.gauge = torch.ones_like(self.gauge)
+        self._evaluate(mirror=True)
 
     def keep(self, rows: Tensor) -> None:
         """See `Factor`."""

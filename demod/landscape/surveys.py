@@ -22,6 +22,7 @@ from demod.arguments import (
     told,
 )
 from demod.descent import default_step_size, descend
+from demod.descent.balancing import balanced
 from demod.generators import ReLUGenerator
 from demod.hyperbolas import curve_distances
 from demod.landscape.pieces import check_pieces, hessian
@@ -212,7 +213,7 @@ def polish(
     if not h.ndim == m.ndim == y.ndim == 2:
         shapes = ", ".join(str(tuple(value.shape)) for value in (h, m, y))
         raise ValueError(f"h, m, y have shapes {shapes}, but (B, n), (B, p), (B, l) are required; use .reshape or [None].")
-    z = torch.cat(_balanced(h, m), -1)
+    z = torch.cat(balanced(h, m), -1)
     eye = torch.eye(z.shape[-1], dtype=y.dtype, device=y.device)
     along = eye.repeat(len(y), 1, 1)
     moving = torch.arange(len(y), device=y.device)
@@ -228,7 +229,7 @@ def polish(
         moving = moving[(slope > STATIONARY) | lower]
         if not len(moving):
             break
-    return *_balanced(*_codes(G1, z)), along
+    return *balanced(*_codes(G1, z)), along
 
 
 def _check_ends(ends: Endpoints) -> None:
@@ -242,7 +243,7 @@ def _newton(G1: ReLUGenerator, G2: ReLUGenerator, z: Tensor, y: Tensor, along: T
     damping, slope = torch.full_like(z[:, 0], 1e-2), torch.full_like(z[:, 0], torch.inf)
     moving = torch.arange(len(z), device=z.device)
     for _ in range(STEPS):
-        h, m = _balanced(*_codes(G1, z[moving]))
+        h, m = balanced(*_codes(G1, z[moving]))
         slope[moving] = scaled_gradient(G1, G2, h, m, y[moving], along[moving])
         rest = slope[moving] > STATIONARY
         moving, h, m = moving[rest], h[rest], m[rest]
@@ -286,11 +287,6 @@ def _across(
 def _codes(G1: ReLUGenerator, z: Tensor) -> tuple[Tensor, Tensor]:
     n = G1.widths[0]
     return z[..., :n], z[..., n:]
-
-
-def _balanced(h: Tensor, m: Tensor) -> tuple[Tensor, Tensor]:
-    c = (h.norm(dim=-1, keepdim=True) / m.norm(dim=-1, keepdim=True)).sqrt()
-    return h / c, c * m
 
 
 def _apply(matrix: Tensor, vector: Tensor) -> Tensor:

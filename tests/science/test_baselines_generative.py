@@ -270,3 +270,41 @@ def test_phase_retrievals_in_a_batch_of_networks_go_as_if_alone(rng):
         one = G.pick(torch.tensor(k))
         alone = phase_retrieval.solve(one, y[k], A=A, h=h[k], iterations=300, tolerance=1e-6)
         torch.testing.assert_close(together.h[k], alone.h)
+
+
+# Sizes and types
+
+
+def methods(G1, G2, y, x, **settings):
+    return {
+        "csgm": lambda: csgm.solve(G1, x, y, **settings),
+        "asim": lambda: asim.solve(G1, G2, y, **settings),
+        "inversion": lambda: inversion.solve(G1, x, y, **settings),
+        "phase_retrieval": lambda: phase_retrieval.solve(G1, y.abs(), **settings),
+    }
+
+
+@pytest.mark.parametrize("name", ["csgm", "asim", "inversion", "phase_retrieval"])
+def test_networks_and_observations_that_ask_for_gradients_are_solved_like_others(name, rng):
+    G1, G2 = draw(rng), draw(rng)
+    y, x = G1(normal(rng, 2, 4)) * G2(normal(rng, 2, 4)), G2(normal(rng, 2, 4))
+    asking = [ReLUGenerator([W.clone().requires_grad_() for W in G.weights], alpha=G.alpha) for G in (G1, G2)]
+    runs = [
+        methods(*networks, a, b, iterations=5, rng=torch.Generator().manual_seed(1))[name]()
+        for networks, a, b in (((G1, G2), y, x), (asking, y.clone().requires_grad_(), x.clone().requires_grad_()))
+    ]
+    assert torch.equal(runs[0].h, runs[1].h)
+    assert not runs[1].signal.requires_grad
+    assert not runs[1].modulator.requires_grad
+    with torch.inference_mode():
+        inferred = methods(G1, G2, y, x, iterations=5, rng=torch.Generator().manual_seed(1))[name]()
+    assert torch.equal(inferred.h, runs[0].h)
+
+
+@pytest.mark.parametrize("name", ["csgm", "asim", "inversion"])
+@pytest.mark.parametrize("c", [1e-200, 1e200])
+def test_an_observation_whose_squares_are_lost_is_refused_with_the_remedy(name, c, rng):
+    G1, G2 = draw(rng), draw(rng)
+    y, x = G1(normal(rng, 4)) * G2(normal(rng, 4)), G2(normal(rng, 4))
+    with refuse("y has largest entries .*bring them near 1"):
+        methods(G1, G2, c * y, x, iterations=5, rng=rng)[name]()

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from math import inf, nan
 
 import pytest
 import torch
@@ -331,3 +332,35 @@ def test_what_is_no_image_is_refused(solve):
 def test_settings_out_of_range_are_refused(call, message):
     with refuse(ValueError, match=message):
         call(good())
+
+
+# Brightness, missing pixels, and what a caller may hand over
+
+
+@pytest.mark.parametrize("c", [1e-30, 1e-3, 0.3])
+@pytest.mark.parametrize("name", ["homomorphic", "log_quadratic", "bias_field", "nearest"])
+def test_a_dim_image_has_the_signal_of_a_bright_one(planted, name, c):
+    y = (planted[0] * planted[1])[:1]
+    y = y / y.amax((-2, -1), keepdim=True)
+    solve = {"nearest": lambda images: trivial.nearest(planted[0], images)}.get(name) or SOLVERS[name]
+    bright, dim = solve(y), solve(c * y)
+    torch.testing.assert_close(dim.signal, bright.signal, rtol=1e-4, atol=1e-6)  # c y / c is y up to rounding
+    if name != "nearest":
+        torch.testing.assert_close(dim.modulator / c, bright.modulator, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("value", [nan, inf, -1.0, 7.0])
+@pytest.mark.parametrize("solve", SOLVERS.values(), ids=SOLVERS)
+def test_what_stands_in_a_missing_pixel_need_not_be_a_number(solve, value):
+    y, mask = good(), torch.rand(2, 8, 8, generator=torch.Generator().manual_seed(5)) < 0.8
+    found = solve(torch.where(mask, y, value), mask=mask)
+    assert found.signal.isfinite().all()
+    assert torch.equal(found.signal, solve(torch.where(mask, y, 0), mask=mask).signal)
+
+
+@pytest.mark.parametrize("solve", SOLVERS.values(), ids=SOLVERS)
+def test_images_that_ask_for_gradients_are_solved_like_others(solve):
+    plain, asking = solve(good()), solve(good().requires_grad_())
+    assert torch.equal(asking.signal, plain.signal)
+    assert not asking.signal.requires_grad
+    assert not asking.modulator.requires_grad

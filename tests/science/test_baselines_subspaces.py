@@ -1,5 +1,7 @@
 """The methods of the related work for vectors in subspaces or sparse ones, on problems planted in their class."""
 
+import subprocess
+import sys
 from dataclasses import dataclass
 from itertools import product
 from math import nan
@@ -384,3 +386,30 @@ def test_what_phasemax_cannot_do_is_refused_with_the_remedy():
         phasemax.solve(C, y, m0[:7])
     with refuse("do not bound.*ℓ ≥ p"):
         phasemax.solve(C[:5], y[:5], m0)
+
+
+# Sizes, types, and libraries that are absent
+
+
+@pytest.mark.parametrize("c", [1e-200, 1e200])
+def test_a_product_whose_squares_are_lost_is_refused_with_the_remedy(easy, c):
+    solve, planted = easy
+    problem = planted(0)
+    with refuse("has largest entries .*bring them near 1"):
+        solve(Problem(problem.B, problem.C, c * problem.h0, problem.m0))
+
+
+def test_tensors_that_ask_for_gradients_are_solved_like_others():
+    problem = draw(0, 5, 60)
+    asking = [tensor.clone().requires_grad_() for tensor in problem.data]
+    for solve in (lifted.solve, bilinear_gradient.solve, lambda *data: power_factorization.solve(*data, (5, 5))):
+        found = solve(*asking)
+        assert torch.equal(found.h, solve(*problem.data).h)
+        assert not found.signal.requires_grad
+
+
+@pytest.mark.parametrize("method", ["lifted", "branchhull", "convex"])
+def test_convex_programs_without_their_library_say_how_to_get_it(method):
+    code = f"import sys; sys.modules['cvxpy'] = None; import demod.baselines.{method}"
+    shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert "pip install 'demod[convex]'" in shown.stderr

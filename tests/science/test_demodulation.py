@@ -1,3 +1,5 @@
+import subprocess
+import sys
 from dataclasses import replace
 from math import inf, nan
 
@@ -329,3 +331,98 @@ def test_a_convolutional_prior_sees_the_mask_too(rng, half):
 def test_a_mask_of_another_kind_is_refused():
     with pytest.raises(ValueError, match=r"but torch.bool \(64, 64\) is required: true where seen"):
         recover(torch.rand(64, 64), mask=torch.ones(64, 64))
+
+
+@pytest.mark.parametrize("convolutional", [True, False])
+def test_each_image_may_have_its_own_mask(toy, setting, convolutional, rng):
+    G1, G2, y, _, _ = toy
+    if convolutional:
+        G1, G2, y = toy_prior(5, seed=0), toy_prior(5, seed=1), y.float()
+        setting = Setting(step=0.1, momentum=0.5, iterations=10, reflect_every=5, balance=False, starts=2)
+    mask = torch.rand(3, 64, 64, generator=rng) < 0.5
+    priors = {"setting": replace(setting, iterations=10), "signal_prior": G1, "modulator_prior": G2}
+    together = recover(y, mask=mask, **priors)
+    spoiled = recover(torch.where(mask, y, nan), mask=mask, **priors)
+    assert torch.equal(together.signal, spoiled.signal)
+    product = together.signal * together.modulator - y
+    expected = torch.stack([p[m].square().mean() for p, m in zip(product, mask, strict=True)])
+    torch.testing.assert_close(together.mean_squared_residual, expected)
+    same = mask[0]
+    one, many = recover(y, mask=same, **priors), recover(y, mask=same.expand(3, 64, 64), **priors)
+    torch.testing.assert_close(one.signal, many.signal, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("value", [nan, inf, -1.0, 7.0])
+def test_what_stands_in_a_missing_pixel_does_not_matter(toy, setting, half, value):
+    G1, G2, y, _, _ = toy
+    priors = {"setting": replace(setting, iterations=3), "signal_prior": G1, "modulator_prior": G2, "mask": half}
+    assert torch.equal(recover(torch.where(half, y, value), **priors).signal, recover(y, **priors).signal)
+
+
+# Brightness
+
+
+@pytest.mark.parametrize("c", [1e-30, 1e-6, 0.05, 0.5, 0.9])
+def test_a_dim_image_has_the_signal_of_a_bright_one(toy, c):
+    G1, G2 = toy_prior(5, seed=0), toy_prior(5, seed=1)
+    _, _, y, _, _ = toy
+    setting = Setting(step=0.1, momentum=0.5, iterations=20, reflect_every=5, balance=False, starts=2)
+    bright, dim = (recover(k * y.float(), setting=setting, signal_prior=G1, modulator_prior=G2) for k in (1, c))
+    torch.testing.assert_close(dim.signal, bright.signal, rtol=1e-4, atol=1e-5)  # c y / c is y up to rounding
+    torch.testing.assert_close(dim.modulator / c, bright.modulator, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(dim.relative_residual, bright.relative_residual, rtol=1e-3, atol=0)
+
+
+def test_images_with_a_peak_near_one_are_taken_as_they_are(toy, setting):
+    G1, G2, y, _, _ = toy
+    setting = replace(setting, iterations=4, starts=1)
+    found = recover(0.93 * y, setting=setting, signal_prior=G1, modulator_prior=G2)
+    eta = setting.step * 2 / 4096
+    expected = descend(
+        *(G1, G2, rows(0.93 * y)[None]), step_size=eta, iterations=4, tolerance=0, rng=torch.Generator().manual_seed(2019)
+    )
+    assert torch.equal(rows(found.modulator), expected.modulator[0])
+
+
+@pytest.mark.parametrize("c", [1.0, 0.93, 0.25])
+def test_the_relative_residual_is_in_units_of_the_squared_peak(toy, setting, half, c):
+    G1, G2, y, _, _ = toy
+    setting = replace(setting, iterations=9)
+    for mask in (None, half):
+        found = recover(c * y, setting=setting, signal_prior=G1, modulator_prior=G2, mask=mask)
+        seen = c * (y if mask is None else y * mask)
+        torch.testing.assert_close(
+            found.relative_residual, found.mean_squared_residual / seen.amax((-2, -1)).square(), rtol=1e-12, atol=0
+        )
+
+
+@pytest.mark.parametrize("c", [1e-30, 1e30])
+def test_scores_of_tiny_and_huge_estimates_are_those_of_the_picture(images, c):
+    estimate, truth = (image.float() for image in images)
+    torch.testing.assert_close(score(c * estimate, truth).psnr, score(estimate, truth).psnr)
+
+
+# What a caller may hand over
+
+
+def test_images_that_ask_for_gradients_are_recovered_and_scored_like_others(toy, setting):
+    G1, G2, y, w, _ = toy
+    priors = {"setting": replace(setting, iterations=3), "signal_prior": G1, "modulator_prior": G2}
+    plain, asking = recover(y, **priors), recover(y.clone().requires_grad_(), **priors)
+    assert torch.equal(asking.signal, plain.signal)
+    assert not asking.signal.requires_grad
+    assert torch.equal(score(asking.signal.requires_grad_(), w).ssim, score(plain.signal, w).ssim)
+
+
+def test_inference_mode_changes_no_image(toy, setting):
+    G1, G2, y, _, _ = toy
+    priors = {"setting": replace(setting, iterations=3), "signal_prior": G1, "modulator_prior": G2}
+    with torch.inference_mode():
+        inferred = recover(y, **priors)
+    assert torch.equal(inferred.signal, recover(y, **priors).signal)
+
+
+def test_importing_the_module_loads_no_library_for_scores_or_downloads():
+    code = "import sys, demod.demodulation; print(sorted({'skimage', 'pooch', 'cvxpy'} & set(sys.modules)))"
+    shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert shown.stdout.strip() == "[]"

@@ -5,17 +5,19 @@ import numpy as np
 import pytest
 import torch
 
+from demod.artifacts import load_tensors, save_tensors
 from demod.descent import (
     THETA,
     Descent,
-    algorithm,
+    Solution,
+    blocks,
     code_scale,
     default_step_size,
     descend,
     outer_product_error,
     relative_residual,
 )
-from demod.generators import ReLUGenerator
+from demod.generators import ReLUGenerator, restrict
 from demod.objective import objective
 
 DEVICES = ["cpu"] + (["cuda"] if torch.cuda.is_available() else [])
@@ -300,7 +302,7 @@ def test_a_batch_of_two_dimensions_is_its_problems_one_by_one(rng):
 @pytest.mark.parametrize(("networks", "batch"), [((4,), (4,)), ((2, 2), (2, 2)), ((3, 1), (3, 5)), ((1,), (4,)), ((), (7,))])
 @pytest.mark.parametrize("working_set", [1, 2**30])
 def test_however_problems_share_networks_and_blocks_each_descends_as_alone(networks, batch, working_set, rng, monkeypatch):
-    monkeypatch.setitem(algorithm.WORKING_SET, "cpu", working_set)
+    monkeypatch.setitem(blocks.WORKING_SET, "cpu", working_set)
     some = draw(rng, *batch, networks=networks)
     together = some.descend(iterations=300, tolerance=1e-2)
     assert together.iterations.unique().numel() > 1  # they leave the batch at different times
@@ -491,3 +493,170 @@ def test_settings_out_of_range_are_refused(problem, setting):
     (name,) = setting
     with pytest.raises(ValueError, match=rf"^{name} is {setting[name]}, but it must be "):
         problem.descend(**setting)
+
+
+# Scale and units
+
+
+class Shifted:
+    """A generator that is not homogeneous: G(z) + 1, through autograd."""
+
+    homogeneous = False
+
+    def __init__(self, G):
+        self.G, self.widths = G, G.widths
+
+    def __call__(self, z):
+        return self.G(z) + 1
+
+    def vjp(self, z):
+        value, pull = self.G.vjp(z)
+        return value + 1, pull
+
+
+def doubled(solution, y):
+    """‖signal ⊙ modulator - y‖/‖y‖ in double precision and in units of y."""
+    root = y.abs().max().double().sqrt()
+    product, target = (solution.signal.double() / root) * (solution.modulator.double() / root), y.double() / root / root
+    return (product - target).norm(dim=-1) / target.norm(dim=-1)
+
+
+@pytest.mark.parametrize("exponent", [-100, -64, -20, 30, 110])
+def test_in_single_precision_a_power_of_four_in_y_changes_no_digit_of_the_descent(exponent, problem):
+    G1, G2, y = problem.G1.to(dtype=torch.float32), problem.G2.to(dtype=torch.float32), problem.y.float()
+    plain, scaled = (
+        descend(G1, G2, c * y, iterations=60, tolerance=1e-3, rng=torch.Generator().manual_seed(1))
+        for c in (1, 2.0**exponent)
+    )
+    root = 2.0 ** (exponent // 2)
+    assert torch.equal(scaled.h, root * plain.h)
+    assert torch.equal(scaled.modulator, root * plain.modulator)
+    assert torch.equal(scaled.converged, plain.converged)
+    assert torch.equal(scaled.iterations, plain.iterations)
+    assert torch.equal(relative_residual(scaled, y * 2.0**exponent), relative_residual(plain, y))
+
+
+@pytest.mark.parametrize("c", [1e-300, 1e-160, 1e-20, 1e20, 1e160, 1e300])
+def test_in_double_precision_problems_of_any_size_are_solved(c, rng):
+    planted = draw(rng, 8, inner=50, ell=250)
+    y = c * planted.y
+    solution = descend(planted.G1, planted.G2, y, iterations=1000, tolerance=1e-8, rng=rng)
+    assert solution.converged.sum() >= 6
+    assert (doubled(solution, y)[solution.converged] <= 1.001e-8).all()
+    assert (doubled(solution, y)[~solution.converged] > 1e-8).all()
+    assert not solution.diverged.any()
+
+
+@pytest.mark.parametrize("c", [1e-36, 1e-22, 1e-20, 1.0, 1e20, 1e36])
+@pytest.mark.parametrize("tolerance", [1e-3, 1e-6, 1e-12])
+def test_in_single_precision_converged_means_the_tolerance_that_was_asked(c, tolerance, rng):
+    planted = draw(rng, 8, inner=50, ell=250)
+    G1, G2, y = planted.G1.to(dtype=torch.float32), planted.G2.to(dtype=torch.float32), planted.y.float() * c
+    solution = descend(G1, G2, y, iterations=800, tolerance=tolerance, rng=rng)
+    assert (solution.converged.sum() >= 6) == (tolerance > 1e-7)
+    # signal and modulator are rounded once more, to 6e-8
+    assert (doubled(solution, y)[solution.converged] <= 1.01 * tolerance + 2e-7).all()
+
+
+def test_a_given_step_means_the_same_at_every_size(problem):
+    plain = problem.descend(step_size=40.0, iterations=30)
+    c = 2.0**-600
+    scaled = descend(
+        problem.G1,
+        problem.G2,
+        c * problem.y,
+        h=2.0**-300 * problem.h,
+        m=2.0**-300 * problem.m,
+        step_size=40.0 / c,
+        iterations=30,
+    )
+    assert torch.equal(scaled.h, 2.0**-300 * plain.h)
+
+
+def test_observations_of_many_sizes_share_a_batch(problem):
+    sizes = 2.0 ** torch.tensor([-900, -300, 0, 2, 300, 900], dtype=torch.float64)
+    h, m = (z * sizes[:, None].sqrt() for z in (problem.h, problem.m))
+    together = descend(problem.G1, problem.G2, problem.y * sizes[:, None], h=h, m=m, iterations=200, tolerance=1e-3)
+    assert torch.equal(together.iterations, problem.descend(iterations=200, tolerance=1e-3).iterations)
+
+
+@pytest.mark.parametrize("c", [1e-20, 1e20])
+def test_where_the_scale_matters_an_observation_whose_squares_are_lost_is_refused(c, problem):
+    G1, G2 = (Shifted(G.to(dtype=torch.float32)) for G in (problem.G1, problem.G2))
+    with pytest.raises(ValueError, match=r"y has its largest entries at .*not homogeneous"):
+        descend(G1, G2, c * problem.y.float(), h=problem.h.float(), m=problem.m.float(), step_size=0.1)
+    assert not descend(
+        G1, G2, 1e-9 * problem.y.float(), h=problem.h.float(), m=problem.m.float(), step_size=0.1, iterations=3
+    ).converged.any()
+
+
+@pytest.mark.parametrize("c", [1e-300, 1e-170, 1e170, 1e300])
+def test_scores_and_scales_do_not_depend_on_units(c, problem):
+    root = c**0.5
+    error = outer_product_error(problem.h, problem.m, problem.h0, problem.m0)
+    scaled = outer_product_error(root * problem.h, root * problem.m, root * problem.h0, root * problem.m0)
+    torch.testing.assert_close(scaled, error)
+    scale = code_scale(problem.G1, problem.G2, c * problem.y) / c
+    torch.testing.assert_close(scale, code_scale(problem.G1, problem.G2, problem.y))
+    step = default_step_size(problem.G1, problem.G2, c * problem.y) * c
+    torch.testing.assert_close(step, default_step_size(problem.G1, problem.G2, problem.y))
+
+
+# What a caller may hand over
+
+
+def test_networks_and_observations_that_ask_for_gradients_descend_like_others(problem):
+    G1, G2 = (
+        ReLUGenerator([W.clone().requires_grad_() for W in G.weights], alpha=G.alpha) for G in (problem.G1, problem.G2)
+    )
+    asking = descend(
+        G1, G2, problem.y.requires_grad_(), h=problem.h.clone().requires_grad_(), m=problem.m.clone(), iterations=9
+    )
+    assert not any(tensor.requires_grad for tensor in asking.tensors().values())
+    assert torch.equal(asking.h, problem.descend(iterations=9).h)
+
+
+@pytest.mark.parametrize("homogeneous", [True, False])
+def test_inference_mode_changes_nothing(homogeneous, problem):
+    wrap = (lambda G: G) if homogeneous else Shifted
+    arguments = {"h": problem.h, "m": problem.m, "step_size": 2.0, "iterations": 9}
+    plain = descend(wrap(problem.G1), wrap(problem.G2), problem.y, **arguments)
+    with torch.inference_mode():
+        inferred = descend(wrap(problem.G1), wrap(problem.G2), problem.y, **arguments)
+    assert torch.equal(inferred.h, plain.h)
+
+
+def test_the_default_device_and_type_of_torch_change_nothing(problem):
+    plain = descend(problem.G1, problem.G2, problem.y, iterations=9, rng=torch.Generator().manual_seed(1))
+    torch.set_default_dtype(torch.float16)
+    torch.set_default_device("meta")
+    try:
+        other = descend(problem.G1, problem.G2, problem.y, iterations=9, rng=torch.Generator("cpu").manual_seed(1))
+    finally:
+        torch.set_default_device("cpu")
+        torch.set_default_dtype(torch.float32)
+    assert torch.equal(other.h, plain.h)
+
+
+def test_a_solution_is_stored_and_read_again(problem, tmp_path):
+    solution = problem.descend(iterations=9)
+    save_tensors(tmp_path / "solution.safetensors", solution.tensors(), {})
+    again = Solution(**load_tensors(tmp_path / "solution.safetensors")[0])
+    assert all(torch.equal(getattr(again, name), tensor) for name, tensor in solution.tensors().items())
+
+
+@pytest.mark.parametrize("many", [False, True])
+def test_restricted_generators_leave_the_missing_entries_of_each_observation_out(problem, many, rng):
+    observed = (torch.rand(*((6,) if many else ()), 100, generator=rng) < 0.8).double()
+    arguments = {"h": problem.h, "m": problem.m, "step_size": 60.0, "iterations": 20}
+    for G in (problem.G1, Shifted(problem.G1)):
+        runs = [
+            descend(restrict(G, observed), problem.G2, observed * (problem.y + noise), **arguments)
+            for noise in (0, (1 - observed) * 7)
+        ]
+        assert torch.equal(runs[0].h, runs[1].h)
+        alone = descend(
+            restrict(G, observed[4] if many else observed), problem.G2, (observed * problem.y)[4],
+            **(arguments | {"h": problem.h[4], "m": problem.m[4]}),
+        )  # fmt: skip
+        torch.testing.assert_close(runs[0].h[4], alone.h, rtol=1e-9, atol=1e-12)
