@@ -53,6 +53,14 @@ def check_stream(rng: Any) -> None:
         raise TypeError(f"rng is {rng!r}, but a torch.Generator is required; torch.Generator().manual_seed(…) makes one.")
 
 
+def check_seed(seed: Any, name: str = "seed") -> int:
+    """Return the seed as an int; raise unless it is a whole number in [0, 2⁶³)."""
+    check_counts(0, **{name: seed})
+    if int(seed) >= 2**63:
+        raise ValueError(f"{name} is {seed}, but it must be less than 2**63; give a smaller one.")
+    return int(seed)
+
+
 def check_counts(least: int = 1, /, **counts: Any) -> None:
     """Raise unless every count is a whole number and at least `least`."""
     for name, count in counts.items():

@@ -10,7 +10,7 @@ under _build/ of the current folder.
 
 import math
 import os
-import subprocess
+import re
 import sys
 import time
 from collections.abc import Iterable
@@ -25,14 +25,16 @@ from IPython.display import HTML, Image, Markdown, display
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from demod.arguments import check_counts
+from demod.arguments import check_seed
 from demod.artifacts import atomic_path, save_arrays, versions, write_json
+from demod.sources import commit
 from demod_book.claims.judge import Claim, Judgement, Measured, judge
 from demod_book.claims.ledger import LEDGER
 
 PROFILES = ("quick", "full")
 DEVICES = ("auto", "cpu", "cuda")
 DPI = 200
+SLUG = re.compile(r"[a-z0-9][a-z0-9_-]*")
 GLUE = "application/papermill.record/"  # the prefix under which MyST-NB looks for glued values
 
 
@@ -42,7 +44,7 @@ def begin(slug: str, *, profile: str, device: str, seed: int) -> "Chapter":
     Parameters
     ----------
     slug : str
-        The notebook's name without its ending.
+        The notebook's name without its ending: lower case letters, digits, hyphens and underscores.
     profile : str
         "quick" (two cores, minutes) or "full" (the paper's sizes).
     device : str
@@ -53,24 +55,29 @@ def begin(slug: str, *, profile: str, device: str, seed: int) -> "Chapter":
     Raises
     ------
     ValueError
-        If `profile` or `device` is another word, `device` asks for CUDA where there is none, or `seed` is negative.
+        If `slug` has other characters, `profile` or `device` is another word, `device` asks for CUDA where there is none,
+        or `seed` does not lie in [0, 2⁶³).
     """
+    if not isinstance(slug, str) or not SLUG.fullmatch(slug):
+        raise ValueError(
+            f"slug is {slug!r}, but it must be lower case letters, digits, hyphens and underscores, as in landscape: "
+            "files are named after it; rename the notebook."
+        )
     if profile not in PROFILES:
         raise ValueError(f'profile is {profile!r}, but it must be "quick" or "full".')
     if device not in DEVICES:
         raise ValueError(f'device is {device!r}, but it must be "auto", "cpu" or "cuda".')
     if device == "cuda" and not torch.cuda.is_available():
         raise ValueError('device is "cuda", but torch sees no CUDA device; use "auto" or "cpu".')
-    check_counts(0, seed=seed)
     cuda = device != "cpu" and torch.cuda.is_available()
-    chapter = Chapter(slug, profile, torch.device("cuda" if cuda else "cpu"), seed)
+    chapter = Chapter(slug, profile, torch.device("cuda" if cuda else "cpu"), check_seed(seed))
     chapter._write_record()
     return chapter
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False)
 class Chapter:
-    """An open chapter: its settings, and the record of what it chose, used and found. Made by `begin`."""
+    """An open chapter: its settings, and what it has chosen, used and found so far. Made by `begin`."""
 
     slug: str
     profile: str
@@ -80,8 +87,8 @@ class Chapter:
     used_data: list[str] = field(default_factory=list)
     numbers: dict[str, dict[str, Any]] = field(default_factory=dict)
     claims: dict[str, dict[str, Any]] = field(default_factory=dict)
-    clock: list[float] = field(default_factory=lambda: [time.perf_counter()])
-    commit: str | None = field(default_factory=lambda: _commit())
+    commit: str | None = field(default_factory=commit)
+    clock: float = field(default_factory=time.perf_counter)
 
     @property
     def quick(self) -> bool:
@@ -159,8 +166,9 @@ class Chapter:
         display({GLUE + "text/plain": repr(text)}, metadata={"scrapbook": {"name": name, "mime_prefix": GLUE}}, raw=True)
 
     def claim(self, name: str, /, **measured: Measured) -> None:
-        """Judge the claim `name` of the ledger, record the verdict, and show it in a box that other pages can link to.
+        """Judge the claim `name` of the ledger, record verdict and measurement, and show a box that pages can link to.
 
+        The pages of the book judge the recorded measurement again, by the ledger of their day, and replace the box.
         measured holds, for each criterion of the claim, its value, (value, standard error), or (value, low, high) with
         the ends of a 95 % interval.
 
@@ -173,9 +181,9 @@ class Chapter:
             raise ValueError(f"There is no claim {name!r} in the ledger; its claims are {', '.join(LEDGER)}.")
         numbers = {key: _to_measured(key, value) for key, value in measured.items()}
         judgement = judge(LEDGER[name], numbers)
-        self.claims[name] = judgement.record
+        self.claims[name] = judgement.record | {"measured": numbers}
         self._write_record()
-        display(Markdown(_box(LEDGER[name], judgement)))
+        display(Markdown(_box(LEDGER[name], judgement)), metadata={"demod": {"claim": name}})
 
     def stored(self, name: str) -> Path:
         """Return the path of a file that a longer run left, name as in "results/benchmark-descend.json".
@@ -191,7 +199,7 @@ class Chapter:
             raise ValueError(f"name is {name!r}, but the stored files are: {there}.")
         return path
 
-    def store(self) -> Path:
+    def sweeps_folder(self) -> Path:
         """Return the folder where the tasks of sweeps are kept between runs of the chapter.
 
         It is $DEMOD_SWEEPS/<slug>, which the build sets, or under _build/sweeps of the current folder.
@@ -201,7 +209,7 @@ class Chapter:
     def _lap(self) -> float:
         """Return the seconds since the chapter began, or since its previous figure."""
         now = time.perf_counter()
-        seconds, self.clock[0] = now - self.clock[0], now
+        seconds, self.clock = now - self.clock, now
         return round(seconds, 2)
 
     def _provenance(self) -> dict[str, Any]:
@@ -259,13 +267,3 @@ def _box(claim: Claim, judgement: Judgement) -> str:
 
 def _to_numpy(array: np.ndarray | Tensor) -> np.ndarray:
     return array.detach().cpu().numpy() if isinstance(array, Tensor) else np.asarray(array)
-
-
-def _commit() -> str | None:
-    """Return the commit of the code, with "-dirty" if files differ from it; None for an installed copy."""
-    command = ("git", "describe", "--always", "--abbrev=40", "--exclude=*", "--dirty")
-    try:
-        done = subprocess.run(command, cwd=Path(__file__).parent, capture_output=True, text=True, check=True)
-    except (FileNotFoundError, subprocess.CalledProcessError):  # no git, or no repository
-        return None
-    return done.stdout.strip()

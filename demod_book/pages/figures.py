@@ -135,6 +135,8 @@ def short_commit(commit: str | None) -> str:
     """Return a commit as a page names it."""
     if commit is None:
         return "an installed copy"
+    if commit.startswith("unknown"):
+        return "commit unknown"
     name, _, dirty = commit.partition("-")
     return f"commit {name[:7]}{' with changes' if dirty else ''}"
 
