@@ -80,7 +80,7 @@ def commit(folder: Path = PACKAGE) -> str | None:
 
 
 def _git(folder: Path, *words: str) -> tuple[int, str]:
-    """Return git's exit status and what it said, on one line; the environment may be that of a hook of another repository."""
+    """Return git's exit status and what it said, on one line; variables of a hook of another repository are left out."""
     own = {name: value for name, value in os.environ.items() if name not in MISLEADING}
     command, environment = ("git", "-C", str(folder), *words), own | {"LC_ALL": "C", "GIT_OPTIONAL_LOCKS": "0"}
     try:

@@ -426,8 +426,8 @@ def compare(
 def _last_build(layout: "Layout") -> dict[str, Any]:
     """Return the stamp of the book that is there: profile, chapters, whether MNIST was at hand."""
     from demod.artifacts import read_json
-    from demod_book.build.build import STAMP
+    from demod_book.build.build import CARD
 
-    if not (layout.html / STAMP).is_file():
+    if not (layout.html / CARD).is_file():
         _fail(ValueError("there is no book yet; run `demod build` first."))
-    return read_json(layout.html / STAMP)
+    return read_json(layout.html / CARD)

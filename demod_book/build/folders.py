@@ -5,7 +5,6 @@ book under `html.previous`; the next one begins by renaming it back.
 """
 
 import errno
-import fcntl
 import os
 import shutil
 from collections.abc import Iterator
@@ -13,9 +12,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from fnmatch import fnmatch
 from pathlib import Path
-from typing import IO
+from typing import Any
 
 import yaml
+from filelock import FileLock, Timeout
 
 
 class BuildError(Exception):
@@ -83,7 +83,7 @@ class Layout:
 
     def pages(self) -> list[str]:
         """Return the pages in reading order, as `_toc.yml` names them: "chapters/landscape"."""
-        pages = _files(yaml.safe_load((self.root / "_toc.yml").read_text(encoding="utf-8")))
+        pages = _files(read_yaml(self.root / "_toc.yml"))
         for page in pages:
             if not any((self.root / f"{page}{ending}").is_file() for ending in (".ipynb", ".md")):
                 raise BuildError(f"_toc.yml lists {page}, but there is neither {page}.ipynb nor {page}.md.")
@@ -93,6 +93,14 @@ class Layout:
         """Return the chapters that run, slug to notebook, in reading order."""
         paths = [self.root / f"{page}.ipynb" for page in self.pages()]
         return {path.stem: path for path in paths if path.is_file()}
+
+
+def read_yaml(path: Path) -> Any:
+    """Read a YAML file."""
+    try:
+        return yaml.safe_load(path.read_text(encoding="utf-8-sig"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise BuildError(f"{path} cannot be read as YAML ({' '.join(str(error).split())}); correct it.") from error
 
 
 def _files(entry: dict | list) -> list[str]:
@@ -140,7 +148,10 @@ def sources(root: Path) -> dict[str, tuple[int, int]]:
     for folder, folders, names in os.walk(root):
         folders[:] = [name for name in folders if not any(fnmatch(name, pattern) for pattern in SKIPPED)]
         for path in (Path(folder, name) for name in names if not name.startswith(".")):
-            state = path.stat()
+            try:
+                state = path.lstat()
+            except FileNotFoundError:  # an editor's, gone since the folder was listed
+                continue
             found[path.relative_to(root).as_posix()] = (state.st_mtime_ns, state.st_size)
     return found
 
@@ -152,10 +163,6 @@ def fresh_folder(folder: Path) -> Path:
     return folder
 
 
-def _open_lock(layout: Layout) -> IO[str]:
-    return (layout.products / "lock").open("w")
-
-
 @contextmanager
 def only_build(layout: Layout) -> Iterator[None]:
     """Hold the lock of `layout.products`; the system frees it when the process ends, however it ends."""
@@ -163,9 +170,8 @@ def only_build(layout: Layout) -> Iterator[None]:
         if not (layout.root / name).is_file():
             raise BuildError(f"There is no {name} in {layout.root}; run `demod build` in the folder that holds the book.")
     layout.products.mkdir(exist_ok=True)
-    with _open_lock(layout) as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise BuildError(f"Another build of {layout.root} is running; wait for it, or stop it.") from error
-        yield
+    try:
+        with FileLock(layout.products / "lock", timeout=0):
+            yield
+    except Timeout as error:
+        raise BuildError(f"Another build of {layout.root} is running; wait for it, or stop it.") from error

@@ -64,7 +64,7 @@ def test_an_unknown_setting_is_refused_by_name(folder, settings, message):
 
 @pytest.mark.parametrize("slug", ["../x", "a/b", "", ".", "x.ipynb", "Ümlaut", "my chapter", "-x", "C:x", 7, None])
 def test_a_slug_that_leads_elsewhere_or_cannot_name_files_is_refused_and_nothing_written(folder, slug):
-    with pytest.raises(ValueError, match="slug is .* rename the notebook"):
+    with pytest.raises(ValueError, match=r"slug is .* rename the notebook"):
         begin(slug, profile="quick", device="cpu", seed=2019)
     assert list(folder.iterdir()) == []
 
