@@ -45,7 +45,9 @@ def read_notebook(path: Path) -> Notebook:
     if not isinstance(raw, dict) or raw.get("nbformat") != 4 or not isinstance(raw.get("cells"), list):
         raise BuildError(f"{path} is not a notebook of format 4; save it again with JupyterLab.")
     try:
-        notebook = _complete(to_notebook(raw))
+        notebook = to_notebook(_complete(raw))
+        for cell in notebook.cells:
+            cell.source = cell.source.replace("\r\n", "\n").replace("\r", "\n")
         nbformat.validate(notebook)
     except (nbformat.ValidationError, AttributeError, KeyError, TypeError) as error:
         reason = str(error).split("\n")[0][:200]
@@ -53,23 +55,23 @@ def read_notebook(path: Path) -> Notebook:
     return notebook
 
 
-def _complete(notebook: Notebook) -> Notebook:
+def _complete(raw: dict[str, Any]) -> dict[str, Any]:
     """Add what nbformat asks for and some editors leave out, as nbformat would, but the same at each reading."""
-    notebook.setdefault("metadata", NotebookNode())
-    notebook.nbformat_minor = 5
+    raw["metadata"] = raw.get("metadata") or {}
+    raw["nbformat_minor"] = 5
     seen: set[str] = set()
-    for number, cell in enumerate(notebook.cells):
-        cell.setdefault("metadata", NotebookNode())
-        cell.source = cell.get("source", "").replace("\r\n", "\n").replace("\r", "\n")
+    for number, cell in enumerate(raw["cells"]):
+        cell.setdefault("metadata", {})
+        cell.setdefault("source", "")
         for name, empty in (("outputs", []), ("execution_count", None)):
-            if cell.cell_type == "code":
+            if cell["cell_type"] == "code":
                 cell.setdefault(name, empty)
             else:
                 cell.pop(name, None)
-        if not re.fullmatch(r"[\w-]{1,64}", str(cell.get("id", "")), re.ASCII) or cell.id in seen:
-            cell.id = f"unnamed-{number}"
-        seen.add(cell.id)
-    return notebook
+        if not re.fullmatch(r"[\w-]{1,64}", str(cell.get("id", "")), re.ASCII) or cell["id"] in seen:
+            cell["id"] = f"unnamed-{number}"
+        seen.add(cell["id"])
+    return raw
 
 
 def text(cell: Mapping[str, Any], key: str = "source") -> str:

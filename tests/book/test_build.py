@@ -196,7 +196,7 @@ def test_a_sound_source_is_not_refused():
 
 def ran(**changes) -> dict:
     cell = code("1 + 1", papermill={"status": "completed"}) | {"execution_count": 1} | changes
-    return to_notebook({"cells": [cell]})
+    return to_notebook({"cells": [cell], "metadata": {}})
 
 
 def stream(name: str, *lines: str) -> list[dict]:
