@@ -25,7 +25,8 @@ Cell = dict[str, Any]
 
 INSTALL = "install"  # the tag of the cell that installs demod where it is not, as on Colab
 SHELL = {"os.system", "os.popen", "subprocess.call", "subprocess.getoutput", "subprocess.getstatusoutput"}
-SHELL |= {"get_ipython().system", "get_ipython().getoutput"}
+SHELL |= {"subprocess.Popen", "get_ipython().system", "get_ipython().getoutput"}
+MAGIC_CALL = re.compile(r"get_ipython\(\)\.(run_(line|cell)_)?magic")
 SHELL_MAGICS = {"bash", "sh", "script", "system", "sx", "!", "!!"}
 MAGICS = {"precision", "matplotlib", "config"}  # what they do is seen, and they hide no code
 ELSEWHERE = re.compile(r"ir|xr|julia|bash|octave|matlab|scala|xcpp|evcxr|deno|iruby|\.net")  # if no language is named
@@ -113,15 +114,16 @@ def check_source(notebook: Notebook, parameters: Mapping[str, Any]) -> list[str]
     """Return why a notebook cannot be run with `parameters`; nothing if it can."""
     if language := _other_language(notebook.get("metadata", {})):
         return [f"it is written for {language}, but chapters run in Python; choose a Python kernel and save it"]
-    problems = []
+    problems, trees = [], {}
     for number, cell in code_cells(notebook):
         try:
-            tree = ast.parse(cell_code(cell))
+            trees[number] = ast.parse(cell_code(cell))
         except SyntaxError as error:
             problems.append(f"cell {number} is not Python: {error}")
-            continue
-        allowed = MAGICS | ({"pip"} if INSTALL in tags(cell) else set())
-        problems += [f"cell {number} {problem}" for problem in dict.fromkeys(_unseen(tree, allowed))]
+    names = {local: dotted for tree in trees.values() for local, dotted in _imported(tree)}
+    allowed = {number: MAGICS | ({"pip"} if INSTALL in tags(cell) else set()) for number, cell in code_cells(notebook)}
+    for number, tree in trees.items():
+        problems += [f"cell {number} {problem}" for problem in dict.fromkeys(_unseen(tree, names, allowed[number]))]
     return problems or _check_parameters(notebook, parameters)
 
 
@@ -134,14 +136,28 @@ def _other_language(metadata: Mapping[str, Any]) -> str | None:
     return None if named is None or "python" in named.lower() else named
 
 
-def _unseen(tree: ast.AST, allowed: set[str]) -> Iterator[str]:
+def _imported(tree: ast.AST) -> Iterator[tuple[str, str]]:
+    """Yield what the imports in `tree` bind: the name, and the dotted name that it stands for."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import | ast.ImportFrom):
+            module = f"{node.module}." if isinstance(node, ast.ImportFrom) else ""
+            yield from ((alias.asname, f"{module}{alias.name}") for alias in node.names if alias.asname)
+            yield from ((alias.name, f"{module}{alias.name}") for alias in node.names if module and not alias.asname)
+
+
+def _unseen(tree: ast.AST, names: Mapping[str, str], allowed: set[str]) -> Iterator[str]:
     """Yield what is wrong with the calls in `tree` that hide code, output or a failure from the build."""
     for call in (node for node in ast.walk(tree) if isinstance(node, ast.Call)):
-        name, words = ast.unparse(call.func), [word.value for word in call.args if isinstance(word, ast.Constant)]
-        magic = str(words[0]) if words and re.fullmatch(r"get_ipython\(\)\.(run_(line|cell)_)?magic", name) else None
-        if name in SHELL or magic in SHELL_MAGICS:
+        first, dot, rest = ast.unparse(call.func).partition(".")
+        name, words = (
+            names.get(first, first) + dot + rest,
+            [word.value for word in call.args if isinstance(word, ast.Constant)],
+        )
+        magic = str(words[0]) if words and MAGIC_CALL.fullmatch(name) else None
+        unchecked = name == "subprocess.run" and "check" not in [keyword.arg for keyword in call.keywords]
+        if name in SHELL or magic in SHELL_MAGICS or unchecked:
             yield "calls the shell, whose failure would go unseen; call Python instead"
-        elif (magic is not None and magic.split()[0] not in allowed) or name.startswith("get_ipython().run_cell("):
+        elif magic is not None and magic.split()[0] not in allowed:
             sign = "%%" if name.endswith("cell_magic") else "%"
             yield f"uses {sign}{magic}, which hides code, output or a failure from the build; write it in Python"
 

@@ -59,4 +59,6 @@ def _sentences(prose: str) -> set[str]:
     """Return the sentences that are no headings and long enough to be known again."""
     lines = [" ".join(block.split()) for block in prose.split("\n\n") if not block.startswith("##")]
     found = {sentence for line in lines for sentence in SENTENCE.split(line)}
-    return {sentence for sentence in found if len(sentence) >= TELLING and not re.fullmatch(r"\*\*.*\*\*|# .*", sentence)}
+    return {
+        sentence for sentence in found if len(sentence) >= TELLING and not re.search(r"^\*\*.*\*\*$|^# |\{glue", sentence)
+    }
