@@ -8,6 +8,7 @@ $DEMOD_NUMBERS/<slug>.json. The build sets both variables. In JupyterLab or Cola
 under _build/ of the current folder.
 """
 
+import ast
 import math
 import os
 import re
@@ -15,12 +16,14 @@ import sys
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, cast
 
 import matplotlib
 import numpy as np
 import torch
+from IPython import get_ipython
 from IPython.display import HTML, Image, Markdown, display
 from matplotlib.figure import Figure
 from torch import Tensor
@@ -56,7 +59,7 @@ def begin(slug: str, *, profile: str, device: str, seed: int) -> "Chapter":
     ------
     ValueError
         If `slug` has other characters, `profile` or `device` is another word, `device` asks for CUDA where there is none,
-        or `seed` does not lie in [0, 2⁶³).
+        or `seed` does not lie in [0, 2⁶³); or if papermill was given a parameter that the notebook does not have.
     """
     if not isinstance(slug, str) or not SLUG.fullmatch(slug):
         raise ValueError(
@@ -71,8 +74,28 @@ def begin(slug: str, *, profile: str, device: str, seed: int) -> "Chapter":
         raise ValueError('device is "cuda", but torch sees no CUDA device; use "auto" or "cpu".')
     cuda = device != "cpu" and torch.cuda.is_available()
     chapter = Chapter(slug, profile, torch.device("cuda" if cuda else "cpu"), check_seed(seed))
+    _refuse_unknown_parameters()
     chapter._write_record()
     return chapter
+
+
+def _refuse_unknown_parameters() -> None:
+    """Raise if papermill set a parameter that the notebook does not assign: papermill itself only logs it."""
+    shell = get_ipython()
+    cells = [str(cell) for cell in shell.user_ns.get("In", ())] if shell else []
+    for declared, injected in pairwise(cells):
+        if injected.startswith("# Parameters\n"):
+            known = _assigned(declared)
+            if unknown := [name for name in _assigned(injected) if name not in known]:
+                raise ValueError(
+                    f"papermill was given {', '.join(unknown)}, but the notebook's parameters are {', '.join(known)}; "
+                    "correct the name after -p."
+                )
+
+
+def _assigned(code: str) -> list[str]:
+    """Return the names that a cell assigns."""
+    return [node.id for node in ast.walk(ast.parse(code)) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)]
 
 
 @dataclass(eq=False)

@@ -1,5 +1,6 @@
 import json
 import os
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -74,6 +75,21 @@ def test_a_seed_outside_of_its_range_is_refused_by_name(folder, seed, error):
     with pytest.raises(error, match="seed is"):
         begin("landscape", profile="quick", device="cpu", seed=seed)
     assert begin("landscape", profile="quick", device="cpu", seed=2**63 - 1).rng().initial_seed() == 2**63 - 1
+
+
+DECLARED = 'profile = "quick"\ndevice: str = "auto"\nseed = 2019'
+
+
+@pytest.mark.parametrize(("injected", "unknown"), [('profil = "full"', "profil"), ("seed = 7\nSeed = 7\nn = 1", "Seed, n")])
+def test_a_parameter_of_papermill_that_the_notebook_does_not_have_is_refused_by_name(folder, monkeypatch, injected, unknown):
+    shell = SimpleNamespace(user_ns={"In": ["", DECLARED, f"# Parameters\n{injected}\n", "%precision 3"]})
+    monkeypatch.setattr(module, "get_ipython", lambda: shell)
+    with pytest.raises(
+        ValueError, match=f"papermill was given {unknown}, but the notebook's parameters are profile, device, "
+    ):
+        begin("landscape", profile="quick", device="cpu", seed=2019)
+    shell.user_ns["In"][2] = '# Parameters\nseed = 7\nprofile = "full"\n'
+    assert begin("landscape", profile="quick", device="cpu", seed=2019).quick
 
 
 def test_cuda_is_refused_where_there_is_none(folder, monkeypatch):

@@ -14,10 +14,10 @@ from pathlib import Path
 import numpy as np
 import psutil
 import pytest
-from fixture_book import CLAIM, FIGURE, PARAMETERS, ROOT, TEXT, code, contents, notebook, run, write_book
+from fixture_book import CLAIM, DRAWN, FIGURE, PARAMETERS, ROOT, TEXT, arrays, code, contents, notebook, run, write_book
 
 from demod import data as data_module
-from demod.artifacts import load_arrays, read_json, write_json
+from demod.artifacts import read_json, write_json
 from demod_book.build import build as build_module
 from demod_book.build import folders as layout_module
 from demod_book.build.build import CARD
@@ -27,13 +27,6 @@ from demod_book.build.run import Job, _refuse_unless_sound
 from demod_book.build.worker import MODULE
 from demod_book.pages.html import check_html
 
-DRAWN = code(
-    """import torch
-from demod_book.figures.style import canvas
-fig, ax = canvas()
-x, y = (torch.randn(60, 60, generator=chapter.rng(k)) for k in range(2))
-chapter.figure(fig, "drawn", x=x, y=x @ y)"""
-)
 BUILD = "from demod_book.cli import app; app()"
 PATIENCE = 300  # seconds for what takes a few, on a machine that does other things as well
 
@@ -50,14 +43,6 @@ def finish(process: subprocess.Popen) -> tuple[int, str]:
     """Return the exit status of a build and what it said on stderr, on one line."""
     _, said = process.communicate(timeout=PATIENCE)
     return process.returncode, " ".join(said.split())
-
-
-def arrays(root: Path) -> dict[str, np.ndarray]:
-    """Return all arrays behind the figures of a book."""
-    found = {}
-    for path in sorted((root / "_build/figures").rglob("*.npz")):
-        found |= {f"{path.stem}/{name}": array for name, array in load_arrays(path)[0].items()}
-    return found
 
 
 def assert_same(left: dict[str, np.ndarray], right: dict[str, np.ndarray]) -> None:
