@@ -1,4 +1,4 @@
-"""Files that are whole or absent: atomic writes, content hashes, arrays with their provenance.
+"""Files that are whole or absent: atomic writes, content hashes, arrays with their cards.
 
 A write goes to a temporary name in the same folder and is renamed when it is complete, so a reader, or a process that is
 killed, never meets half a file. Arrays are stored without pickle: `.safetensors` for networks, `.npz` with a `.json`
@@ -99,8 +99,8 @@ def machine() -> dict[str, str | int]:
     return {"system": f"{platform.system()} {platform.machine()}", "processor": processor, "cores": os.cpu_count() or 1}
 
 
-def save_arrays(path: Path | str, arrays: Mapping[str, np.ndarray], provenance: Mapping[str, Any]) -> None:
-    """Write named arrays as `path` (.npz) and `provenance` beside it (.json), each atomically, the card last.
+def save_arrays(path: Path | str, arrays: Mapping[str, np.ndarray], card: Mapping[str, Any]) -> None:
+    """Write named arrays as `path` (.npz) and `card`, with hash and versions, beside it (.json), each atomically.
 
     Raises
     ------
@@ -113,7 +113,7 @@ def save_arrays(path: Path | str, arrays: Mapping[str, np.ndarray], provenance: 
         raise ValueError(f"arrays {', '.join(objects)} hold Python objects; give numbers, Booleans or strings.")
     with atomic_path(path) as temporary:
         np.savez_compressed(temporary, **arrays)  # type: ignore[arg-type] # allow_pickle is younger than NumPy 2.0
-    write_json(path.with_suffix(".json"), {**provenance, "sha256": sha256(path), "versions": versions()})
+    write_json(path.with_suffix(".json"), {**card, "sha256": sha256(path), "versions": versions()})
 
 
 def load_arrays(path: Path | str) -> tuple[dict[str, np.ndarray], dict[str, Any]]:

@@ -1,8 +1,8 @@
-"""What the cells of a chapter call: sizes by profile, random streams, figures with their provenance, numbers for the prose.
+"""What the cells of a chapter call: sizes by profile, random streams, figures with their cards, numbers for the prose.
 
     chapter = begin("landscape", profile=profile, device=device, seed=seed)
 
-A figure leaves four files, <name>.svg, .png, .npz (the arrays behind it) and .json (its provenance), in
+A figure leaves four files, <name>.svg, .png, .npz (the arrays behind it) and .json (its card: how it was made), in
 $DEMOD_FIGURES/<slug>; the numbers, the verdicts, the choices and the data of a chapter are recorded in
 $DEMOD_NUMBERS/<slug>.json. The build sets both variables. In JupyterLab or Colab nothing sets them, and everything goes
 under _build/ of the current folder.
@@ -146,7 +146,7 @@ class Chapter:
             self._write_record()
 
     def figure(self, fig: Figure, name: str, *, timing: Iterable[str] = (), **arrays: np.ndarray | Tensor) -> None:
-        """Write `fig` as `name`.svg and .png, `arrays` as .npz, the provenance as .json, and show the PNG.
+        """Write `fig` as `name`.svg and .png, `arrays` as .npz, its card as .json, and show the PNG.
 
         `timing` names the arrays that are times: the tests do not compare them with accepted ones.
         """
@@ -157,9 +157,9 @@ class Chapter:
         with atomic_path(path.with_suffix(".png")) as png:
             fig.savefig(png, format="png", dpi=DPI)
             display(Image(data=png.read_bytes(), width=round(96 * inches[0])))
-        provenance = {"chapter": self.slug, "figure": name, "seconds": seconds, "inches": inches, **self._provenance()}
-        provenance |= {"timing": list(timing)} if timing else {}
-        save_arrays(path.with_suffix(".npz"), {key: _to_numpy(array) for key, array in arrays.items()}, provenance)
+        card = {"chapter": self.slug, "figure": name, "seconds": seconds, "inches": inches, **self._making()}
+        card |= {"timing": list(timing)} if timing else {}
+        save_arrays(path.with_suffix(".npz"), {key: _to_numpy(array) for key, array in arrays.items()}, card)
 
     def interactive(self, fig: Any, name: str, *, height: int = 520) -> None:
         """Show a plotly figure, `height` pixels high; in the book it uses the book's own copy of plotly.js."""
@@ -235,7 +235,8 @@ class Chapter:
         seconds, self.clock = now - self.clock, now
         return round(seconds, 2)
 
-    def _provenance(self) -> dict[str, Any]:
+    def _making(self) -> dict[str, Any]:
+        """Return how the chapter is made: what stands in its record and on the card of each figure."""
         name = torch.cuda.get_device_name(self.device) if self.device.type == "cuda" else "CPU"
         settings = {"profile": self.profile, "device": name, "seed": self.seed}
         shipped = sys.modules.get("demod.priors.weights")  # not imported here: most chapters load no weights
@@ -245,7 +246,7 @@ class Chapter:
 
     def _write_record(self) -> None:
         found = {"numbers": self.numbers, "claims": self.claims}
-        record = {"chapter": self.slug, **self._provenance(), "versions": versions(), **found}
+        record = {"chapter": self.slug, **self._making(), "versions": versions(), **found}
         write_json(_folder("DEMOD_NUMBERS", "numbers") / f"{self.slug}.json", record)
 
 

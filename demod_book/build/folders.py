@@ -9,7 +9,6 @@ import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
@@ -35,51 +34,20 @@ def remedy(message: str) -> str:
     return ""
 
 
-@dataclass(frozen=True)
 class Layout:
-    """The folders of the book whose sources lie in `root`."""
+    """The folders of a book."""
 
-    root: Path
-
-    @property
-    def products(self) -> Path:
-        """Everything the build writes."""
-        return self.root / "_build"
-
-    @property
-    def executed(self) -> Path:
-        """One executed notebook a chapter, with a card: what it was made from, and how long it took."""
-        return self.products / "executed"
-
-    @property
-    def figures(self) -> Path:
-        """One folder a chapter: its figures, as chapters leave them."""
-        return self.products / "figures"
-
-    @property
-    def numbers(self) -> Path:
-        """One record a chapter: its numbers, choices and data."""
-        return self.products / "numbers"
-
-    @property
-    def sweeps(self) -> Path:
-        """One folder a chapter: the finished cells of its sweeps."""
-        return self.products / "sweeps"
-
-    @property
-    def running(self) -> Path:
-        """One folder a run that is not over; nothing in it is of use to another build."""
-        return self.products / "running"
-
-    @property
-    def stage(self) -> Path:
-        """What jupyter-book reads."""
-        return self.products / "stage"
-
-    @property
-    def html(self) -> Path:
-        """The book."""
-        return self.products / "html"
+    def __init__(self, root: Path) -> None:
+        """Name the folders of the book whose sources lie in `root`."""
+        self.root = root
+        self.products = root / "_build"  # everything the build writes:
+        self.executed = self.products / "executed"  # a notebook for each chapter, with its card: made from what, how long
+        self.figures = self.products / "figures"  # a folder for each chapter
+        self.numbers = self.products / "numbers"  # a record for each chapter: its numbers, claims, choices and data
+        self.sweeps = self.products / "sweeps"  # a folder for each chapter: the finished tasks of its sweeps
+        self.running = self.products / "running"  # a folder for each run that is not over, of no use to another build
+        self.stage = self.products / "stage"  # what jupyter-book reads
+        self.html = self.products / "html"  # the book
 
     def pages(self) -> list[str]:
         """Return the pages in reading order, as `_toc.yml` names them: "chapters/landscape"."""

@@ -349,15 +349,26 @@ def trial(root: Path) -> dict:
 def test_a_chapter_begun_from_the_template_runs_alone_and_under_plain_papermill(tmp_path):
     chapter = trial(tmp_path)
     chapter["cells"][0]["source"] = "# The chapter trial"
-    root = write_book(tmp_path, chapter, notebook("other", code("raise RuntimeError('not asked for')")))
-    run(root, only="trial")
+    other = notebook("other", code("raise RuntimeError('not asked for')"))
+    root = write_book(tmp_path, chapter, other)
+    with pytest.raises(BuildError, match=r'trial\.ipynb: "Say what is drawn and why .*" is what the template says'):
+        run(root, only="trial")
+    for cell in chapter["cells"][1:]:
+        cell["metadata"].pop("mystnb", None)
+        if cell["cell_type"] == "markdown":
+            cell["source"] = "{glue:text}`recovered` of {glue:text}`problems`."
+    write_book(root, chapter, other)
+    assert "trial unchanged" in run(root, only="trial")  # new prose runs nothing
     assert {path.name for path in (root / "_build/executed").iterdir()} == {"trial.ipynb", "trial.json"}
     assert arrays(root)["residuals/residual"].shape == (1001, 20)
     assert not (root / "_build/html").exists()
     with pytest.raises(BuildError, match=r"There is no chapter trail; _toc\.yml lists trial, other"):
         run(root, only="trail")
-    plain = [sys.executable, "-m", "papermill", "chapters/trial.ipynb", "out.ipynb", "-p", "seed", "7"]
-    subprocess.run(plain, cwd=root, capture_output=True, check=True)
+    plain = [sys.executable, "-m", "papermill", "chapters/trial.ipynb", "out.ipynb", "-p"]
+    subprocess.run([*plain, "seed", "7"], cwd=root, capture_output=True, check=True)
+    refused = subprocess.run([*plain, "profil", "full"], cwd=root, capture_output=True, text=True, check=False)
+    assert refused.returncode != 0
+    assert "papermill was given profil, but the notebook's parameters are profile, device, seed;" in refused.stderr
     record = read_json(root / "_build/numbers/trial.json")
     assert (record["seed"], record["profile"]) == (7, "quick")
 
