@@ -78,6 +78,14 @@ def test_figure_files_numbers_and_provenance_are_complete(book):
     assert read_json(book / "_build/numbers/steady.json")["numbers"]["answer"] == {"value": 42, "text": "42"}
 
 
+@pytest.mark.parametrize("folder", ["executed", "figures", "numbers"])
+def test_products_can_be_read_by_whom_the_umask_lets(book, folder):
+    os.umask(umask := os.umask(0o022))
+    paths = [book / "_build" / folder, *(book / "_build" / folder).rglob("*")]
+    wrong = [path for path in paths if path.stat().st_mode & 0o777 != (0o777 if path.is_dir() else 0o666) & ~umask]
+    assert wrong == []
+
+
 def test_a_verdict_stands_in_its_chapter_and_on_the_page_of_verdicts_which_leads_to_it(book):
     page = (book / "_build/html/chapters/steady.html").read_text()
     box = page[page.index('<div class="demod-claim demod-reproduced" id="claim-l6">') :]
