@@ -8,7 +8,6 @@ $DEMOD_NUMBERS/<slug>.json. The build sets both variables. In JupyterLab or Cola
 under _build/ of the current folder.
 """
 
-import ast
 import math
 import os
 import re
@@ -38,6 +37,7 @@ PROFILES = ("quick", "full")
 DEVICES = ("auto", "cpu", "cuda")
 DPI = 200
 SLUG = re.compile(r"[a-z0-9][a-z0-9_-]*")
+ASSIGNED = re.compile(r"^(\w+)\s*(?::[^=\n]*)?=(?!=)", re.MULTILINE)  # what papermill takes for a parameter
 GLUE = "application/papermill.record/"  # the prefix under which MyST-NB looks for glued values
 
 
@@ -85,17 +85,12 @@ def _refuse_unknown_parameters() -> None:
     cells = [str(cell) for cell in shell.user_ns.get("In", ())] if shell else []
     for declared, injected in pairwise(cells):
         if injected.startswith("# Parameters\n"):
-            known = _assigned(declared)
-            if unknown := [name for name in _assigned(injected) if name not in known]:
+            known = ASSIGNED.findall(declared)
+            if unknown := [name for name in ASSIGNED.findall(injected) if name not in known]:
                 raise ValueError(
                     f"papermill was given {', '.join(unknown)}, but the notebook's parameters are {', '.join(known)}; "
                     "correct the name after -p."
                 )
-
-
-def _assigned(code: str) -> list[str]:
-    """Return the names that a cell assigns."""
-    return [node.id for node in ast.walk(ast.parse(code)) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)]
 
 
 @dataclass(eq=False)

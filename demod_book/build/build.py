@@ -14,6 +14,7 @@ from pathlib import Path
 import torch
 from joblib import cpu_count
 from rich.console import Console
+from rich.markup import escape
 
 from demod.artifacts import read_json, sha256, write_json
 from demod.data import mnist_available
@@ -75,15 +76,16 @@ def build(
             run_chapters(layout, chapters, jobs, console, limit, only)
             check_sources(before, sources(layout.root))
             if only is not None:
-                console.print(f"Its figures are in {_relative(layout.figures / only)}; `demod build` puts it into the book.")
+                folder = escape(str(_relative(layout.figures / only)))
+                console.print(f"Its figures are in {folder}; `demod build` puts it into the book.", soft_wrap=True)
                 return layout.html
             check_readme(layout, chapters, console)
             rendered = render(layout, chapters)
     except OSError as error:
         raise _explained(error) from error
     console.print("  [green]✓[/] the book is rendered and checked" if rendered else "  [dim]= the book is unchanged[/]")
-    index = layout.html / "index.html"
-    console.print(f"{len(chapters)} chapters in {time.monotonic() - start:.0f} s. Read them: open {_relative(index)}")
+    index = escape(str(_relative(layout.html / "index.html")))
+    console.print(f"{len(chapters)} chapters in {time.monotonic() - start:.0f} s. Read them: open {index}", soft_wrap=True)
     return layout.html
 
 

@@ -11,10 +11,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from fnmatch import fnmatch
 from pathlib import Path
-from typing import Any
 
 import yaml
 from filelock import FileLock, Timeout
+from sphinx_external_toc.parsing import MalformedError, parse_toc_yaml
 
 
 class BuildError(Exception):
@@ -51,7 +51,10 @@ class Layout:
 
     def pages(self) -> list[str]:
         """Return the pages in reading order, as `_toc.yml` names them: "chapters/landscape"."""
-        pages = _files(read_yaml(self.root / "_toc.yml"))
+        try:
+            pages = list(parse_toc_yaml(self.root / "_toc.yml"))
+        except (MalformedError, yaml.YAMLError, UnicodeDecodeError) as error:
+            raise BuildError(f"_toc.yml cannot be read ({' '.join(str(error).split())}); correct it.") from error
         for page in pages:
             if not any((self.root / f"{page}{ending}").is_file() for ending in (".ipynb", ".md")):
                 raise BuildError(f"_toc.yml lists {page}, but there is neither {page}.ipynb nor {page}.md.")
@@ -61,27 +64,6 @@ class Layout:
         """Return the chapters that run, slug to notebook, in reading order."""
         paths = [self.root / f"{page}.ipynb" for page in self.pages()]
         return {path.stem: path for path in paths if path.is_file()}
-
-
-def read_yaml(path: Path) -> Any:
-    """Read a YAML file."""
-    try:
-        return yaml.safe_load(path.read_text(encoding="utf-8-sig"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise BuildError(f"{path} cannot be read as YAML ({' '.join(str(error).split())}); correct it.") from error
-
-
-def _files(entry: dict | list) -> list[str]:
-    """Return the values of all `root` and `file` keys in a table of contents, in order."""
-    if isinstance(entry, list):
-        return [file for item in entry for file in _files(item)]
-    found = []
-    for key, value in entry.items():
-        if key in ("root", "file"):
-            found.append(value)
-        elif isinstance(value, dict | list):
-            found += _files(value)
-    return found
 
 
 def _previous(folder: Path) -> Path:

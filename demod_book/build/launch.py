@@ -14,7 +14,7 @@ import nbformat
 import yaml
 
 from demod.artifacts import atomic_path
-from demod_book.build.folders import BuildError, Layout, read_yaml
+from demod_book.build.folders import BuildError, Layout
 from demod_book.build.notebooks import INSTALL, Notebook, code_cells, read_notebook, tags
 
 ADDRESS = re.compile(r"https://github\.com/[\w.-]+/[\w.-]+")
@@ -45,7 +45,11 @@ def check_install_cell(notebook: Notebook, repository: dict[str, Any]) -> list[s
 
 def read_repository(root: Path) -> dict[str, Any]:
     """Return the entry `repository` of _config.yml: url, perhaps empty, and branch."""
-    return read_yaml(root / "_config.yml").get("repository") or {}
+    try:
+        config = yaml.safe_load((root / "_config.yml").read_text(encoding="utf-8-sig")) or {}
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise BuildError(f"_config.yml cannot be read ({' '.join(str(error).split())}); correct it.") from error
+    return config.get("repository") or {}
 
 
 def with_buttons(config: dict[str, Any]) -> dict[str, Any]:

@@ -96,11 +96,11 @@ def hostile(home: Path) -> dict[str, str]:
 def test_a_book_is_the_same_in_any_folder_and_under_any_profile_of_its_user(tmp_path, monkeypatch):
     chapter = notebook("seen", SEES, DRAWN)
     plain = write_book(tmp_path / "plain", chapter)
-    odd = write_book(tmp_path / "my bök #1 %20 {x} 'q' & (y)", chapter)
+    odd = write_book(tmp_path / "my bök #1 %20 {x} 'q' & [b](y)", chapter)
     run(plain, only="seen")
     for name, value in hostile(tmp_path).items():
         monkeypatch.setenv(name, value)
-    run(odd)
+    assert f"open {odd}/_build/html/index.html" in run(odd)
     shown = []
     for root in (plain, odd):
         cells = read_json(root / "_build/executed/seen.ipynb")["cells"]

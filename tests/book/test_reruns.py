@@ -162,8 +162,10 @@ def test_what_jupyterlab_and_editors_leave_is_no_source_and_stops_nothing(tmp_pa
     assert set_address(Layout(tmp_path), "") == []
 
 
-@pytest.mark.parametrize("content", ["root: [", "\t- x", "root: \x00"])
-def test_a_table_of_contents_that_is_no_yaml_is_refused_by_name(tmp_path, content):
+@pytest.mark.parametrize(
+    "content", ["root: [", "\t- x", "root: \x00", "", "chapters: []", "format: jb-book\nroot: x\nchapters:\n- file: x"]
+)
+def test_a_table_of_contents_that_cannot_be_read_is_refused_by_name(tmp_path, content):
     (tmp_path / "_toc.yml").write_text(content)
-    with pytest.raises(BuildError, match=r"_toc\.yml cannot be read as YAML .*; correct it"):
+    with pytest.raises(BuildError, match=r"_toc\.yml cannot be read .*; correct it"):
         Layout(tmp_path).pages()
