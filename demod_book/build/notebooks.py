@@ -114,16 +114,16 @@ def check_source(notebook: Notebook, parameters: Mapping[str, Any]) -> list[str]
     """Return why a notebook cannot be run with `parameters`; nothing if it can."""
     if language := _other_language(notebook.get("metadata", {})):
         return [f"it is written for {language}, but chapters run in Python; choose a Python kernel and save it"]
-    problems, trees = [], {}
+    problems, parsed = [], []
     for number, cell in code_cells(notebook):
         try:
-            trees[number] = ast.parse(cell_code(cell))
+            parsed.append((number, cell, ast.parse(cell_code(cell))))
         except SyntaxError as error:
             problems.append(f"cell {number} is not Python: {error}")
-    names = {local: dotted for tree in trees.values() for local, dotted in _imported(tree)}
-    allowed = {number: MAGICS | ({"pip"} if INSTALL in tags(cell) else set()) for number, cell in code_cells(notebook)}
-    for number, tree in trees.items():
-        problems += [f"cell {number} {problem}" for problem in dict.fromkeys(_unseen(tree, names, allowed[number]))]
+    names = {local: dotted for _, _, tree in parsed for local, dotted in _imported(tree)}
+    for number, cell, tree in parsed:
+        allowed = MAGICS | {"pip"} if INSTALL in tags(cell) else MAGICS
+        problems += [f"cell {number} {problem}" for problem in dict.fromkeys(_unseen(tree, names, allowed))]
     return problems or _check_parameters(notebook, parameters)
 
 
