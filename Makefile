@@ -97,7 +97,7 @@ bench: $(READY)  ## run the comparisons of benchmarks/
 	@$(BIN)/demod bench
 
 clean:  ## remove the built book and all caches; .venv stays
-	rm -rf _build .pytest_cache .ruff_cache .mypy_cache .doit.db*
+	rm -rf _build .pytest_cache .ruff_cache .mypy_cache
 
 chromium:
 	@test -n "$(CHROMIUM)" || { echo "The tests read the book in Chromium, which is not installed:" \

@@ -1,4 +1,4 @@
-"""Files that are whole or absent: atomic writes, content hashes, arrays with their provenance.
+"""Files that are whole or absent: atomic writes, content hashes, arrays with their cards.
 
 A write goes to a temporary name in the same folder and is renamed when it is complete, so a reader, or a process that is
 killed, never meets half a file. Arrays are stored without pickle: `.safetensors` for networks, `.npz` with a `.json`
@@ -10,7 +10,8 @@ import json
 import os
 import platform
 import re
-import tempfile
+import secrets
+import stat
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from importlib.metadata import PackageNotFoundError, version
@@ -32,14 +33,14 @@ def atomic_path(path: Path | str) -> Iterator[Path]:
     """Yield a temporary path that replaces `path` in one rename when the block ends without an exception."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}-", suffix=path.suffix)
-    os.close(handle)
-    temporary = Path(name)
+    temporary = path.with_name(f".{path.stem[:100]}-{secrets.token_hex(8)}{path.suffix}")
+    temporary.touch(exist_ok=False)
+    mode = stat.S_IMODE(temporary.stat().st_mode)  # 0666 less the umask, as of any file; some libraries make it 0600
     try:
         yield temporary
         with temporary.open("rb") as written:
             os.fsync(written.fileno())
-        temporary.chmod(0o644)
+        temporary.chmod(mode)
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
@@ -98,8 +99,8 @@ def machine() -> dict[str, str | int]:
     return {"system": f"{platform.system()} {platform.machine()}", "processor": processor, "cores": os.cpu_count() or 1}
 
 
-def save_arrays(path: Path | str, arrays: Mapping[str, np.ndarray], provenance: Mapping[str, Any]) -> None:
-    """Write named arrays as `path` (.npz) and `provenance` beside it (.json), each atomically, the card last.
+def save_arrays(path: Path | str, arrays: Mapping[str, np.ndarray], card: Mapping[str, Any]) -> None:
+    """Write named arrays as `path` (.npz) and `card`, with hash and versions, beside it (.json), each atomically.
 
     Raises
     ------
@@ -112,7 +113,7 @@ def save_arrays(path: Path | str, arrays: Mapping[str, np.ndarray], provenance: 
         raise ValueError(f"arrays {', '.join(objects)} hold Python objects; give numbers, Booleans or strings.")
     with atomic_path(path) as temporary:
         np.savez_compressed(temporary, **arrays)  # type: ignore[arg-type] # allow_pickle is younger than NumPy 2.0
-    write_json(path.with_suffix(".json"), {**provenance, "sha256": sha256(path), "versions": versions()})
+    write_json(path.with_suffix(".json"), {**card, "sha256": sha256(path), "versions": versions()})
 
 
 def load_arrays(path: Path | str) -> tuple[dict[str, np.ndarray], dict[str, Any]]:

@@ -1,8 +1,8 @@
-"""What the cells of a chapter call: sizes by profile, random streams, figures with their provenance, numbers for the prose.
+"""What the cells of a chapter call: sizes by profile, random streams, figures with their cards, numbers for the prose.
 
     chapter = begin("landscape", profile=profile, device=device, seed=seed)
 
-A figure leaves four files, <name>.svg, .png, .npz (the arrays behind it) and .json (its provenance), in
+A figure leaves four files, <name>.svg, .png, .npz (the arrays behind it) and .json (its card: how it was made), in
 $DEMOD_FIGURES/<slug>; the numbers, the verdicts, the choices and the data of a chapter are recorded in
 $DEMOD_NUMBERS/<slug>.json. The build sets both variables. In JupyterLab or Colab nothing sets them, and everything goes
 under _build/ of the current folder.
@@ -10,29 +10,35 @@ under _build/ of the current folder.
 
 import math
 import os
-import subprocess
+import re
 import sys
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, cast
 
 import matplotlib
 import numpy as np
 import torch
+from IPython import get_ipython
 from IPython.display import HTML, Image, Markdown, display
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from demod.arguments import check_counts
+from demod.arguments import check_seed
 from demod.artifacts import atomic_path, save_arrays, versions, write_json
-from demod_book.claims.judge import Claim, Judgement, Measured, judge
+from demod.sources import commit
+from demod_book.claims.box import claim_box
+from demod_book.claims.judge import Measured, judge
 from demod_book.claims.ledger import LEDGER
 
 PROFILES = ("quick", "full")
 DEVICES = ("auto", "cpu", "cuda")
 DPI = 200
+SLUG = re.compile(r"[a-z0-9][a-z0-9_-]*")
+ASSIGNED = re.compile(r"^(\w+)\s*(?::[^=\n]*)?=(?!=)", re.MULTILINE)  # what papermill takes for a parameter
 GLUE = "application/papermill.record/"  # the prefix under which MyST-NB looks for glued values
 
 
@@ -42,7 +48,7 @@ def begin(slug: str, *, profile: str, device: str, seed: int) -> "Chapter":
     Parameters
     ----------
     slug : str
-        The notebook's name without its ending.
+        The notebook's name without its ending: lower case letters, digits, hyphens and underscores.
     profile : str
         "quick" (two cores, minutes) or "full" (the paper's sizes).
     device : str
@@ -53,24 +59,44 @@ def begin(slug: str, *, profile: str, device: str, seed: int) -> "Chapter":
     Raises
     ------
     ValueError
-        If `profile` or `device` is another word, `device` asks for CUDA where there is none, or `seed` is negative.
+        If `slug` has other characters, `profile` or `device` is another word, `device` asks for CUDA where there is none,
+        or `seed` does not lie in [0, 2⁶³); or if papermill was given a parameter that the notebook does not have.
     """
+    if not isinstance(slug, str) or not SLUG.fullmatch(slug):
+        raise ValueError(
+            f"slug is {slug!r}, but it must be lower case letters, digits, hyphens and underscores, as in landscape: "
+            "files are named after it; rename the notebook."
+        )
     if profile not in PROFILES:
         raise ValueError(f'profile is {profile!r}, but it must be "quick" or "full".')
     if device not in DEVICES:
         raise ValueError(f'device is {device!r}, but it must be "auto", "cpu" or "cuda".')
     if device == "cuda" and not torch.cuda.is_available():
         raise ValueError('device is "cuda", but torch sees no CUDA device; use "auto" or "cpu".')
-    check_counts(0, seed=seed)
     cuda = device != "cpu" and torch.cuda.is_available()
-    chapter = Chapter(slug, profile, torch.device("cuda" if cuda else "cpu"), seed)
+    chapter = Chapter(slug, profile, torch.device("cuda" if cuda else "cpu"), check_seed(seed))
+    _refuse_unknown_parameters()
     chapter._write_record()
     return chapter
 
 
-@dataclass(frozen=True)
+def _refuse_unknown_parameters() -> None:
+    """Raise if papermill set a parameter that the notebook does not assign: papermill itself only logs it."""
+    shell = get_ipython()
+    cells = [str(cell) for cell in shell.user_ns.get("In", ())] if shell else []
+    for declared, injected in pairwise(cells):
+        if injected.startswith("# Parameters\n"):
+            known = ASSIGNED.findall(declared)
+            if unknown := [name for name in ASSIGNED.findall(injected) if name not in known]:
+                raise ValueError(
+                    f"papermill was given {', '.join(unknown)}, but the notebook's parameters are {', '.join(known)}; "
+                    "correct the name after -p."
+                )
+
+
+@dataclass(eq=False)
 class Chapter:
-    """An open chapter: its settings, and the record of what it chose, used and found. Made by `begin`."""
+    """An open chapter: its settings, and what it has chosen, used and found so far. Made by `begin`."""
 
     slug: str
     profile: str
@@ -80,8 +106,8 @@ class Chapter:
     used_data: list[str] = field(default_factory=list)
     numbers: dict[str, dict[str, Any]] = field(default_factory=dict)
     claims: dict[str, dict[str, Any]] = field(default_factory=dict)
-    clock: list[float] = field(default_factory=lambda: [time.perf_counter()])
-    commit: str | None = field(default_factory=lambda: _commit())
+    commit: str | None = field(default_factory=commit)
+    clock: float = field(default_factory=time.perf_counter)
 
     @property
     def quick(self) -> bool:
@@ -116,7 +142,7 @@ class Chapter:
             self._write_record()
 
     def figure(self, fig: Figure, name: str, *, timing: Iterable[str] = (), **arrays: np.ndarray | Tensor) -> None:
-        """Write `fig` as `name`.svg and .png, `arrays` as .npz, the provenance as .json, and show the PNG.
+        """Write `fig` as `name`.svg and .png, `arrays` as .npz, its card as .json, and show the PNG.
 
         `timing` names the arrays that are times: the tests do not compare them with accepted ones.
         """
@@ -127,9 +153,9 @@ class Chapter:
         with atomic_path(path.with_suffix(".png")) as png:
             fig.savefig(png, format="png", dpi=DPI)
             display(Image(data=png.read_bytes(), width=round(96 * inches[0])))
-        provenance = {"chapter": self.slug, "figure": name, "seconds": seconds, "inches": inches, **self._provenance()}
-        provenance |= {"timing": list(timing)} if timing else {}
-        save_arrays(path.with_suffix(".npz"), {key: _to_numpy(array) for key, array in arrays.items()}, provenance)
+        card = {"chapter": self.slug, "figure": name, "seconds": seconds, "inches": inches, **self._making()}
+        card |= {"timing": list(timing)} if timing else {}
+        save_arrays(path.with_suffix(".npz"), {key: _to_numpy(array) for key, array in arrays.items()}, card)
 
     def interactive(self, fig: Any, name: str, *, height: int = 520) -> None:
         """Show a plotly figure, `height` pixels high; in the book it uses the book's own copy of plotly.js."""
@@ -159,8 +185,9 @@ class Chapter:
         display({GLUE + "text/plain": repr(text)}, metadata={"scrapbook": {"name": name, "mime_prefix": GLUE}}, raw=True)
 
     def claim(self, name: str, /, **measured: Measured) -> None:
-        """Judge the claim `name` of the ledger, record the verdict, and show it in a box that other pages can link to.
+        """Record what was measured for the claim `name` of the ledger, and show the verdict in a box that pages can link to.
 
+        The pages of the book judge the measurement by the ledger of their day, and replace the box.
         measured holds, for each criterion of the claim, its value, (value, standard error), or (value, low, high) with
         the ends of a 95 % interval.
 
@@ -173,9 +200,9 @@ class Chapter:
             raise ValueError(f"There is no claim {name!r} in the ledger; its claims are {', '.join(LEDGER)}.")
         numbers = {key: _to_measured(key, value) for key, value in measured.items()}
         judgement = judge(LEDGER[name], numbers)
-        self.claims[name] = judgement.record | {"measured": numbers}
+        self.claims[name] = {"measured": numbers}
         self._write_record()
-        display(Markdown(_box(LEDGER[name], judgement)), metadata={"demod": {"claim": name}})
+        display(Markdown(claim_box(LEDGER[name], judgement)), metadata={"demod": {"claim": name}})
 
     def stored(self, name: str) -> Path:
         """Return the path of a file that a longer run left, name as in "results/benchmark-descend.json".
@@ -191,7 +218,7 @@ class Chapter:
             raise ValueError(f"name is {name!r}, but the stored files are: {there}.")
         return path
 
-    def store(self) -> Path:
+    def sweeps_folder(self) -> Path:
         """Return the folder where the tasks of sweeps are kept between runs of the chapter.
 
         It is $DEMOD_SWEEPS/<slug>, which the build sets, or under _build/sweeps of the current folder.
@@ -201,10 +228,11 @@ class Chapter:
     def _lap(self) -> float:
         """Return the seconds since the chapter began, or since its previous figure."""
         now = time.perf_counter()
-        seconds, self.clock[0] = now - self.clock[0], now
+        seconds, self.clock = now - self.clock, now
         return round(seconds, 2)
 
-    def _provenance(self) -> dict[str, Any]:
+    def _making(self) -> dict[str, Any]:
+        """Return how the chapter is made: what stands in its record and on the card of each figure."""
         name = torch.cuda.get_device_name(self.device) if self.device.type == "cuda" else "CPU"
         settings = {"profile": self.profile, "device": name, "seed": self.seed}
         shipped = sys.modules.get("demod.priors.weights")  # not imported here: most chapters load no weights
@@ -214,7 +242,7 @@ class Chapter:
 
     def _write_record(self) -> None:
         found = {"numbers": self.numbers, "claims": self.claims}
-        record = {"chapter": self.slug, **self._provenance(), "versions": versions(), **found}
+        record = {"chapter": self.slug, **self._making(), "versions": versions(), **found}
         write_json(_folder("DEMOD_NUMBERS", "numbers") / f"{self.slug}.json", record)
 
 
@@ -236,36 +264,5 @@ def _to_measured(name: str, value: Any) -> Measured:
     return _to_number(name, value)
 
 
-def _box(claim: Claim, judgement: Judgement) -> str:
-    """Return what the page says of a claim, in Markdown: verdict, statement, place, and a row a criterion."""
-    words = {True: "holds", False: "**fails**", None: "no bound"}
-    rows = []
-    for result in judgement.results:
-        bounds = "" if result.holds is None else f"{result.criterion.required}: "
-        rows.append(f"| {result.criterion.text} | {result.shown} | {bounds}{words[result.holds]} |")
-    lines = [
-        f'<div class="demod-claim demod-{judgement.verdict.replace(" ", "-")}" id="{claim.anchor}">',
-        "",
-        f"**Claim {claim.id}: {judgement.verdict}.** {claim.statement} *({claim.place})*",
-        "",
-        "| criterion | measured | required |",
-        "| --- | --- | --- |",
-        *rows,
-        "",
-        "</div>",
-    ]
-    return "\n".join(lines)
-
-
 def _to_numpy(array: np.ndarray | Tensor) -> np.ndarray:
     return array.detach().cpu().numpy() if isinstance(array, Tensor) else np.asarray(array)
-
-
-def _commit() -> str | None:
-    """Return the commit of the code, with "-dirty" if files differ from it; None for an installed copy."""
-    command = ("git", "describe", "--always", "--abbrev=40", "--exclude=*", "--dirty")
-    try:
-        done = subprocess.run(command, cwd=Path(__file__).parent, capture_output=True, text=True, check=True)
-    except (FileNotFoundError, subprocess.CalledProcessError):  # no git, or no repository
-        return None
-    return done.stdout.strip()

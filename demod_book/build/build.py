@@ -1,24 +1,21 @@
 """The whole build, in order; every step refuses to pass on what it cannot vouch for."""
 
 import json
-import os
 import re
 import shutil
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import torch
-from doit.cmd_base import ModuleTaskLoader
-from doit.doit_cmd import DoitMain
-from doit.exceptions import TaskFailed
+from joblib import cpu_count
 from rich.console import Console
+from rich.markup import escape
 
 from demod.artifacts import read_json, sha256, write_json
 from demod.data import mnist_available
@@ -26,15 +23,16 @@ from demod_book.build.cache import BOOK, chapter_ingredients
 from demod_book.build.folders import BuildError, Layout, only_build, recover_folder, remedy, replace_folder, sources
 from demod_book.build.launch import check_install_cell, read_repository
 from demod_book.build.notebooks import COLOURS, check_source, read_notebook
-from demod_book.build.progress import Terminal
-from demod_book.build.run import Chapter, execute
-from demod_book.build.worker import MODULE, lifeline, stop
+from demod_book.build.prose import check_prose
+from demod_book.build.run import Job, execute
+from demod_book.build.schedule import Terminal, run_all
+from demod_book.build.worker import MODULE, environment, lifeline
 from demod_book.expected.numbers import corrected, read_numbers, results_block
 from demod_book.pages.html import check_html, drop_source_maps, mend_roles, share_images
 from demod_book.pages.stage import stage
 
 SEED = 2019
-STAMP = "build.json"  # inside the book: what it was made from, so that an unchanged book is not made again
+CARD = "build.json"  # inside the book: what it was made from, so that an unchanged book is not made again
 JUPYTER_BOOK = (sys.executable, "-m", MODULE, "jupyter_book.cli.main:main")
 COMPLAINT = re.compile(r"WARNING|ERROR|Error")
 
@@ -79,15 +77,16 @@ def build(
             run_chapters(layout, chapters, jobs, console, limit, only)
             check_sources(before, sources(layout.root))
             if only is not None:
-                console.print(f"Its figures are in {_relative(layout.figures / only)}; `demod build` puts it into the book.")
+                folder = escape(str(_relative(layout.figures / only)))
+                console.print(f"Its figures are in {folder}; `demod build` puts it into the book.", soft_wrap=True)
                 return layout.html
             check_readme(layout, chapters, console)
             rendered = render(layout, chapters)
     except OSError as error:
         raise _explained(error) from error
     console.print("  [green]✓[/] the book is rendered and checked" if rendered else "  [dim]= the book is unchanged[/]")
-    index = layout.html / "index.html"
-    console.print(f"{len(chapters)} chapters in {time.monotonic() - start:.0f} s. Read them: open {_relative(index)}")
+    index = escape(str(_relative(layout.html / "index.html")))
+    console.print(f"{len(chapters)} chapters in {time.monotonic() - start:.0f} s. Read them: open {index}", soft_wrap=True)
     return layout.html
 
 
@@ -99,10 +98,10 @@ def last_build(layout: Layout) -> dict[str, Any]:
     BuildError
         If there is no book.
     """
-    stamp = layout.html / STAMP
-    if not stamp.is_file():
+    card = layout.html / CARD
+    if not card.is_file():
         raise BuildError("there is no book yet; run `demod build` first.")
-    return read_json(stamp)
+    return read_json(card)
 
 
 def _explained(error: OSError) -> BuildError:
@@ -137,7 +136,7 @@ def _relative(path: Path) -> Path:
     return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
 
 
-def plan(layout: Layout, profile: str, device: str) -> list[Chapter]:
+def plan(layout: Layout, profile: str, device: str) -> list[Job]:
     """Return the chapters of the book with their parameters and ingredients, once their sources are found sound."""
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
@@ -154,7 +153,7 @@ def plan(layout: Layout, profile: str, device: str) -> list[Chapter]:
                 ingredients = chapter_ingredients(notebook, parameters, layout.root, mnist=mnist)
             except ValueError as error:  # a damaged file of MNIST, with its name and what to do
                 raise BuildError(str(error)) from error
-            chapters.append(Chapter(slug, path, parameters, ingredients))
+            chapters.append(Job(slug, path, parameters, ingredients))
     if problems:
         raise BuildError("\n".join(problems))
     return chapters
@@ -162,78 +161,43 @@ def plan(layout: Layout, profile: str, device: str) -> list[Chapter]:
 
 def run_chapters(
     layout: Layout,
-    chapters: list[Chapter],
+    chapters: list[Job],
     jobs: int | None,
     console: Console,
     limit: float | None = None,
     only: str | None = None,
 ) -> None:
-    """Run the chapters that are not in the cache, the longest first, workers × threads = cores.
+    """Run the chapters that are not in the cache, the longest first, workers × threads = cores; check their prose.
 
     The number of threads depends on the book, not on how much of it is stale: sums over more threads round otherwise.
     """
-    chosen = [chapter for chapter in chapters if only in (None, chapter.slug)]
+    chosen = {chapter.slug: chapter for chapter in chapters if only in (None, chapter.slug)}
     if not chosen:
         listed = ", ".join(chapter.slug for chapter in chapters)
         raise BuildError(f"There is no chapter {only}; _toc.yml lists {listed}. Add `- file: chapters/{only}` to it.")
-    reasons = {chapter.slug: chapter.reasons(layout) for chapter in chosen}
-    stale = [chapter for chapter in chosen if reasons[chapter.slug]]
-    on_gpu = any(chapter.parameters["device"] == "cuda" for chapter in stale)
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1  # macOS has none
+    reasons = {slug: chapter.reasons(layout) for slug, chapter in chosen.items()}
+    for slug in [slug for slug, why in reasons.items() if not why]:
+        console.print(f"  [dim]= {slug} unchanged[/]")
+    last = {slug: chosen[slug].card(layout).get("seconds") for slug, why in reasons.items() if why}
+    later_first = reversed(last)  # the first time, when no seconds are known: later chapters take longer
+    order = sorted(later_first, key=lambda slug: -(last[slug] or 0))
+    on_gpu = any(chosen[slug].parameters["device"] == "cuda" for slug in order)
+    cores = cpu_count()
     workers = 1 if on_gpu else max(min(jobs or cores, cores, len(chapters)), 1)
-    processes: list[subprocess.Popen] = []
-    last = {chapter.slug: chapter.card(layout).get("seconds") for chapter in stale}
-    terminal = Terminal(console, last, workers)
-    later_first = reversed(chosen)  # the first time, when no seconds are known: later chapters take longer
-    order = sorted(later_first, key=lambda chapter: -(last.get(chapter.slug) or 0))
 
-    def task_chapter() -> Iterator[dict[str, Any]]:
-        for chapter in order:
-            yield _task(chapter, reasons[chapter.slug], layout, cores // workers, processes, limit)
-
-    settings = {
-        "dep_file": str(layout.products / "doit.json"),
-        "backend": "json",
-        "reporter": terminal,
-        "num_process": workers,
-        "par_type": "thread",  # each thread waits for the process of one chapter
-        "continue": True,
-    }
-    loader = ModuleTaskLoader({"task_chapter": task_chapter, "DOIT_CONFIG": settings})
-    try:
-        status = DoitMain(loader, config_filenames=()).run(["run"])
-    finally:
-        for process in processes:
-            if process.poll() is None:
-                stop(process.pid)
-    if terminal.failures or status != 0:
-        raise BuildError("\n".join(terminal.failures) or f"doit ended with status {status}; its message is above.")
-
-
-def _task(
-    chapter: Chapter,
-    reasons: list[str],
-    layout: Layout,
-    threads: int,
-    processes: list[subprocess.Popen],
-    limit: float | None,
-) -> dict[str, Any]:
-    """Return the doit task of a chapter; it is up to date if there are no `reasons` to run it."""
-
-    def action() -> TaskFailed | None:
+    def run(slug: str, processes: list[subprocess.Popen]) -> None:
         try:
-            execute(chapter, layout, threads, processes, limit=limit)
-        except BuildError as error:
-            return TaskFailed(str(error))
+            execute(chosen[slug], layout, cores // workers, processes, limit=limit)
         except OSError as error:
-            return TaskFailed(f"{chapter.slug}: {_explained(error)}")
-        return None
+            raise BuildError(f"{slug}: {_explained(error)}") from error
 
-    shown = f"{', '.join(reasons[:3])}{' …' if len(reasons) > 3 else ''}"
-    return {"basename": chapter.slug, "actions": [action], "uptodate": [not reasons], "io": {"capture": False}, "doc": shown}
+    if problems := run_all({slug: reasons[slug] for slug in order}, run, Terminal(console, last, workers), workers):
+        raise BuildError("\n".join(problems))
+    if problems := check_prose(layout, list(chosen)):
+        raise BuildError("\n".join(problems))
 
 
-def check_readme(layout: Layout, chapters: list[Chapter], console: Console) -> None:
+def check_readme(layout: Layout, chapters: list[Job], console: Console) -> None:
     """Compare the numbers that README.md quotes with those of this build, if both mean the same run: quick, with MNIST."""
     readme = layout.root / "README.md"
     block = results_block(readme.read_text(encoding="utf-8")) if readme.is_file() else None
@@ -252,19 +216,20 @@ def check_readme(layout: Layout, chapters: list[Chapter], console: Console) -> N
         raise BuildError(f"The results in README.md are not those of this build; put {_relative(table)} in their place.")
 
 
-def render(layout: Layout, chapters: list[Chapter]) -> bool:
+def render(layout: Layout, chapters: list[Job]) -> bool:
     """Make the HTML, check it and swap it in; return False if the book that is there was made from the same things."""
     key = _fingerprint(stage(layout))
-    stamp = layout.html / STAMP
-    if stamp.is_file() and read_json(stamp)["key"] == key:
+    card = layout.html / CARD
+    if card.is_file() and read_json(card)["key"] == key:
         return False
     site = Path(tempfile.mkdtemp(prefix="site-", dir=layout.products))  # never that of a build that was killed
     command = [*JUPYTER_BOOK, "build", str(layout.stage), "--path-output", str(site), "-W", "--keep-going", "--quiet"]
     with lifeline() as stdin:
-        done = subprocess.run(command, stdin=stdin, capture_output=True, text=True, check=False)
+        own = environment(site / "settings")
+        done = subprocess.run(command, env=own, stdin=stdin, capture_output=True, check=False)
     html = site / "_build" / "html"
     if done.returncode != 0 or not (html / "index.html").is_file():
-        log = done.stdout + done.stderr
+        log = (done.stdout + done.stderr).decode("utf-8", "replace")
         said = _complaints(log, layout) or f"it ended with status {done.returncode} and wrote nothing."
         raise BuildError(f"jupyter-book refuses the book:\n{said}\n{remedy(log)}".rstrip())
     drop_source_maps(html)
@@ -274,7 +239,7 @@ def render(layout: Layout, chapters: list[Chapter]) -> bool:
         raise BuildError("The HTML is not as it should be:\n" + "\n".join(problems))
     parameters = chapters[0].parameters if chapters else {}
     mnist = any(chapter.ingredients.get("MNIST") == "at hand" for chapter in chapters)
-    write_json(html / STAMP, {"key": key, **parameters, "mnist": mnist, "chapters": [chapter.slug for chapter in chapters]})
+    write_json(html / CARD, {"key": key, **parameters, "mnist": mnist, "chapters": [chapter.slug for chapter in chapters]})
     replace_folder(html, layout.html)
     shutil.rmtree(site)
     return True

@@ -2,8 +2,8 @@
 
 A chapter runs again exactly when one of its ingredients changed: its code (not its prose), its parameters, a module that it
 reaches by its imports, the shipped weights if it reaches `demod.priors.weights`, a file under results/ that its code names,
-whether MNIST is at hand if it reaches `demod.data`, requirements.lock, Python or torch. The ledger of claims is no
-ingredient: the pages judge what the chapters measured.
+whether MNIST is at hand if it reaches `demod.data`, requirements.lock, Python or torch. The claims are no
+ingredient: the pages judge what the chapters measured, as long as they measured all that it asks for.
 """
 
 import json
@@ -17,11 +17,12 @@ from typing import Any
 import demod
 from demod.artifacts import sha256
 from demod.sources import reached_modules
-from demod_book.build.notebooks import Notebook, code_cells, python_code, tags, text
+from demod_book.build.notebooks import Notebook, code_cells, python_code, tags
+from demod_book.claims.ledger import LEDGER
 
 BOOK = Path(__file__).parents[1]
 PACKAGES = {"demod": Path(demod.__file__).parent, "demod_book": BOOK}
-JUDGED_LATER = "demod_book.claims.ledger"
+JUDGED_LATER = ("demod_book.claims", "demod_book.markdown")  # the pages judge anew what was measured, and show it
 RESULT = re.compile(r"results/[\w./-]*\w")
 
 
@@ -38,10 +39,10 @@ def chapter_ingredients(
     root is the folder of the book, packages those whose modules count; mnist() says whether MNIST is at hand.
     """
     code = python_code(notebook)
-    modules = reached_modules(code, packages)
-    modules.pop(JUDGED_LATER, None)
+    reached = reached_modules(code, packages)
+    modules = {name: path for name, path in reached.items() if not name.startswith(JUDGED_LATER)}
     found = {
-        "code": sha256(json.dumps([(text(cell), tags(cell)) for _, cell in code_cells(notebook)]).encode()),
+        "code": sha256(json.dumps([(cell["source"], tags(cell)) for _, cell in code_cells(notebook)]).encode()),
         "parameters": json.dumps(dict(parameters), sort_keys=True),
         "Python": platform.python_version(),
         "torch": version("torch"),
@@ -66,3 +67,16 @@ def _results(code: str, package: Path) -> dict[str, Path]:
 def changed(before: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
     """Return the names of the ingredients that differ."""
     return [name for name in {**before, **now} if before.get(name) != now.get(name)]
+
+
+def unanswered(claims: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """Return in what today's ledger asks for other measurements than a chapter recorded of its `claims`."""
+    found = []
+    for name, record in claims.items():
+        asked = [criterion.name for criterion in LEDGER[name].criteria] if name in LEDGER else []
+        measured = record.get("measured", {})
+        missing = [criterion for criterion in asked if criterion not in measured]
+        surplus = [criterion for criterion in measured if criterion not in asked]
+        found += [f"claim {name} asks for {', '.join(missing)}"] if missing else []
+        found += [f"claim {name} asks no longer for {', '.join(surplus)}"] if surplus else []
+    return found

@@ -5,17 +5,16 @@ book under `html.previous`; the next one begins by renaming it back.
 """
 
 import errno
-import fcntl
 import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from fnmatch import fnmatch
 from pathlib import Path
-from typing import IO
 
 import yaml
+from filelock import FileLock, Timeout
+from sphinx_external_toc.parsing import MalformedError, parse_toc_yaml
 
 
 class BuildError(Exception):
@@ -35,55 +34,27 @@ def remedy(message: str) -> str:
     return ""
 
 
-@dataclass(frozen=True)
 class Layout:
-    """The folders of the book whose sources lie in `root`."""
+    """The folders of a book."""
 
-    root: Path
-
-    @property
-    def products(self) -> Path:
-        """Everything the build writes."""
-        return self.root / "_build"
-
-    @property
-    def executed(self) -> Path:
-        """One executed notebook a chapter, with a card: what it was made from, and how long it took."""
-        return self.products / "executed"
-
-    @property
-    def figures(self) -> Path:
-        """One folder a chapter: its figures, as chapters leave them."""
-        return self.products / "figures"
-
-    @property
-    def numbers(self) -> Path:
-        """One record a chapter: its numbers, choices and data."""
-        return self.products / "numbers"
-
-    @property
-    def sweeps(self) -> Path:
-        """One folder a chapter: the finished cells of its sweeps."""
-        return self.products / "sweeps"
-
-    @property
-    def running(self) -> Path:
-        """One folder a run that is not over; nothing in it is of use to another build."""
-        return self.products / "running"
-
-    @property
-    def stage(self) -> Path:
-        """What jupyter-book reads."""
-        return self.products / "stage"
-
-    @property
-    def html(self) -> Path:
-        """The book."""
-        return self.products / "html"
+    def __init__(self, root: Path) -> None:
+        """Name the folders of the book whose sources lie in `root`."""
+        self.root = root
+        self.products = root / "_build"  # everything the build writes:
+        self.executed = self.products / "executed"  # a notebook for each chapter, with its card: made from what, how long
+        self.figures = self.products / "figures"  # a folder for each chapter
+        self.numbers = self.products / "numbers"  # a record for each chapter: its numbers, claims, choices and data
+        self.sweeps = self.products / "sweeps"  # a folder for each chapter: the finished tasks of its sweeps
+        self.running = self.products / "running"  # a folder for each run that is not over, of no use to another build
+        self.stage = self.products / "stage"  # what jupyter-book reads
+        self.html = self.products / "html"  # the book
 
     def pages(self) -> list[str]:
         """Return the pages in reading order, as `_toc.yml` names them: "chapters/landscape"."""
-        pages = _files(yaml.safe_load((self.root / "_toc.yml").read_text(encoding="utf-8")))
+        try:
+            pages = list(parse_toc_yaml(self.root / "_toc.yml"))
+        except (MalformedError, yaml.YAMLError, UnicodeDecodeError) as error:
+            raise BuildError(f"_toc.yml cannot be read ({' '.join(str(error).split())}); correct it.") from error
         for page in pages:
             if not any((self.root / f"{page}{ending}").is_file() for ending in (".ipynb", ".md")):
                 raise BuildError(f"_toc.yml lists {page}, but there is neither {page}.ipynb nor {page}.md.")
@@ -93,19 +64,6 @@ class Layout:
         """Return the chapters that run, slug to notebook, in reading order."""
         paths = [self.root / f"{page}.ipynb" for page in self.pages()]
         return {path.stem: path for path in paths if path.is_file()}
-
-
-def _files(entry: dict | list) -> list[str]:
-    """Return the values of all `root` and `file` keys in a table of contents, in order."""
-    if isinstance(entry, list):
-        return [file for item in entry for file in _files(item)]
-    found = []
-    for key, value in entry.items():
-        if key in ("root", "file"):
-            found.append(value)
-        elif isinstance(value, dict | list):
-            found += _files(value)
-    return found
 
 
 def _previous(folder: Path) -> Path:
@@ -140,7 +98,10 @@ def sources(root: Path) -> dict[str, tuple[int, int]]:
     for folder, folders, names in os.walk(root):
         folders[:] = [name for name in folders if not any(fnmatch(name, pattern) for pattern in SKIPPED)]
         for path in (Path(folder, name) for name in names if not name.startswith(".")):
-            state = path.stat()
+            try:
+                state = path.lstat()
+            except FileNotFoundError:  # an editor's, gone since the folder was listed
+                continue
             found[path.relative_to(root).as_posix()] = (state.st_mtime_ns, state.st_size)
     return found
 
@@ -152,10 +113,6 @@ def fresh_folder(folder: Path) -> Path:
     return folder
 
 
-def _open_lock(layout: Layout) -> IO[str]:
-    return (layout.products / "lock").open("w")
-
-
 @contextmanager
 def only_build(layout: Layout) -> Iterator[None]:
     """Hold the lock of `layout.products`; the system frees it when the process ends, however it ends."""
@@ -163,9 +120,8 @@ def only_build(layout: Layout) -> Iterator[None]:
         if not (layout.root / name).is_file():
             raise BuildError(f"There is no {name} in {layout.root}; run `demod build` in the folder that holds the book.")
     layout.products.mkdir(exist_ok=True)
-    with _open_lock(layout) as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise BuildError(f"Another build of {layout.root} is running; wait for it, or stop it.") from error
-        yield
+    try:
+        with FileLock(layout.products / "lock", timeout=0):
+            yield
+    except Timeout as error:
+        raise BuildError(f"Another build of {layout.root} is running; wait for it, or stop it.") from error

@@ -6,21 +6,20 @@ there is none, from the clone that the notebook lies in. `set_address` writes bo
 installs from elsewhere.
 """
 
-import json
 import re
 from pathlib import Path
 from typing import Any
 
+import nbformat
 import yaml
 
 from demod.artifacts import atomic_path
 from demod_book.build.folders import BuildError, Layout
-from demod_book.build.notebooks import Notebook, code_cells, read_notebook, tags, text
+from demod_book.build.notebooks import INSTALL, Notebook, code_cells, read_notebook, tags
 
-TAG = "install"
 ADDRESS = re.compile(r"https://github\.com/[\w.-]+/[\w.-]+")
 URL_LINE = re.compile(r'^(  url: )"[^"]*"', re.MULTILINE)
-INSTALL = """\
+CODE = """\
 # Where the kernel has no demod, as on Colab, this installs it; everywhere else it does nothing.
 from importlib.util import find_spec
 
@@ -32,7 +31,7 @@ def install_cell(repository: dict[str, Any]) -> str:
     """Return the code of the cell that installs demod, for the entry `repository` of _config.yml."""
     url = repository.get("url")
     requirement = f"demod[chapters] @ git+{url}@{repository.get('branch', 'main')}" if url else "..[chapters]"
-    return INSTALL.format(requirement=requirement)
+    return CODE.format(requirement=requirement)
 
 
 def check_install_cell(notebook: Notebook, repository: dict[str, Any]) -> list[str]:
@@ -40,13 +39,17 @@ def check_install_cell(notebook: Notebook, repository: dict[str, Any]) -> list[s
     return [
         f"cell {number} installs demod from elsewhere than _config.yml says; `make address URL=<url>` sets both"
         for number, cell in code_cells(notebook)
-        if TAG in tags(cell) and text(cell) != install_cell(repository)
+        if INSTALL in tags(cell) and cell["source"] != install_cell(repository)
     ]
 
 
 def read_repository(root: Path) -> dict[str, Any]:
     """Return the entry `repository` of _config.yml: url, perhaps empty, and branch."""
-    return yaml.safe_load((root / "_config.yml").read_text(encoding="utf-8")).get("repository") or {}
+    try:
+        config = yaml.safe_load((root / "_config.yml").read_text(encoding="utf-8-sig")) or {}
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise BuildError(f"_config.yml cannot be read ({' '.join(str(error).split())}); correct it.") from error
+    return config.get("repository") or {}
 
 
 def with_buttons(config: dict[str, Any]) -> dict[str, Any]:
@@ -85,10 +88,11 @@ def set_address(layout: Layout, url: str) -> list[Path]:
     contents = {config: written}
     for path in (*layout.notebooks().values(), *layout.root.glob("templates/*.ipynb")):
         notebook = read_notebook(path)
-        for _, cell in code_cells(notebook):
-            if TAG in tags(cell):
-                cell["source"] = install_cell(repository).splitlines(keepends=True)
-        contents[path] = json.dumps(notebook, indent=1, ensure_ascii=False) + "\n"
+        stale = [cell for _, cell in code_cells(notebook) if INSTALL in tags(cell)]
+        for cell in stale:
+            cell["source"] = install_cell(repository)
+        if stale:
+            contents[path] = nbformat.writes(notebook) + "\n"
     changed = [path for path, content in contents.items() if path.read_text(encoding="utf-8") != content]
     for path in changed:
         with atomic_path(path) as temporary:

@@ -4,7 +4,6 @@ Everything a run writes goes to a folder of its own. An accepted run is moved to
 counts as done when its card says what it was made from. A refused run leaves its notebook as <slug>.failed.ipynb.
 """
 
-import os
 import shutil
 import subprocess
 import sys
@@ -14,22 +13,24 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import nbformat
+
 from demod.artifacts import read_json, sha256, write_json
-from demod_book.build.cache import changed
+from demod_book.build.cache import changed, unanswered
 from demod_book.build.folders import BuildError, Layout, remedy, replace_folder
 from demod_book.build.notebooks import check_run, read_notebook, unfinished
-from demod_book.build.worker import MODULE, lifeline, stop
+from demod_book.build.worker import MODULE, environment, lifeline, stop
 
 PAPERMILL = (sys.executable, "-m", MODULE, "papermill.cli:papermill")
 PLOTLY = "../plotly.min.js"  # as seen from a page under chapters/
 DEAD_KERNEL = 138  # papermill's exit status for it
-THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS")
+THREADS = [f"{library}_NUM_THREADS" for library in ("OMP", "MKL", "OPENBLAS", "NUMEXPR", "VECLIB", "BLIS")]
 LIMIT = {"quick": 30 * 60.0, "full": 24 * 3600.0}  # seconds for one chapter: one that hangs must not hang the build
 
 
 @dataclass(frozen=True)
-class Chapter:
-    """A chapter to be built: its notebook, the parameters of the run, and what it depends on."""
+class Job:
+    """A chapter to be run: its notebook, the parameters of the run, and what it depends on."""
 
     slug: str
     notebook: Path
@@ -51,7 +52,9 @@ class Chapter:
             return ["never run"]
         card = self.card(layout)
         foreign = ["figures or numbers that another run left"] if card.get("products") != self.products(layout) else []
-        return changed(card.get("ingredients", {}), self.ingredients) or foreign
+        if found := changed(card.get("ingredients", {}), self.ingredients) or foreign:
+            return found
+        return unanswered(read_json(layout.numbers / f"{self.slug}.json")["claims"])
 
     def products(self, layout: Layout) -> str:
         """Return a hash of the figures and numbers that are there: papermill, called by hand, writes to the same places."""
@@ -60,7 +63,7 @@ class Chapter:
 
 
 def execute(
-    chapter: Chapter, layout: Layout, threads: int, processes: list[subprocess.Popen], *, limit: float | None = None
+    job: Job, layout: Layout, threads: int, processes: list[subprocess.Popen], *, limit: float | None = None
 ) -> None:
     """Run a chapter with `threads` threads and accept its notebook, figures and numbers.
 
@@ -73,30 +76,29 @@ def execute(
         If the run is not to be believed; nothing of the last accepted run is touched.
     """
     layout.running.mkdir(parents=True, exist_ok=True)
-    run = Path(tempfile.mkdtemp(prefix=f"{chapter.slug}-", dir=layout.running))  # never that of a build that was killed
-    for folder in (run / "work", run / "figures" / chapter.slug):
+    run = Path(tempfile.mkdtemp(prefix=f"{job.slug}-", dir=layout.running))  # never that of a build that was killed
+    for folder in (run / "work", run / "figures" / job.slug):
         folder.mkdir(parents=True)
     start = time.monotonic()
-    status = _papermill(chapter, run, layout, threads, processes, limit or LIMIT[chapter.parameters["profile"]])
+    status = _papermill(job, run, layout, threads, processes, limit or LIMIT[job.parameters["profile"]])
     seconds = round(time.monotonic() - start, 1)
-    _refuse_unless_sound(chapter, layout, run, status)
-    _accept(chapter, layout, run, seconds)
+    _refuse_unless_sound(job, layout, run, status)
+    _accept(job, layout, run, seconds)
 
 
 def _papermill(
-    chapter: Chapter, run: Path, layout: Layout, threads: int, processes: list[subprocess.Popen], limit: float
+    job: Job, run: Path, layout: Layout, threads: int, processes: list[subprocess.Popen], limit: float
 ) -> int | str:
     """Execute the notebook into `run`; return papermill's exit status, or why it was stopped."""
-    settings = [word for name, value in chapter.parameters.items() for word in ("-p", name, str(value))]
-    command = [*PAPERMILL, str(chapter.notebook), str(run / "notebook.ipynb"), *settings]
-    command += ["--kernel", "python3", "--cwd", str(run / "work"), "--no-progress-bar"]
-    environment = os.environ | {name: str(threads) for name in THREADS}
-    environment |= {"DEMOD_FIGURES": str(run / "figures"), "DEMOD_NUMBERS": str(run / "numbers"), "DEMOD_PLOTLY": PLOTLY}
-    environment |= {"DEMOD_SWEEPS": str(layout.sweeps)}  # cells outlive a run that is cut off
-    environment |= {"PYTHONHASHSEED": "0"}  # sets are gone through in one order
-    environment |= {"JUPYTER_PREFER_ENV_PATH": "1", "PYDEVD_DISABLE_FILE_VALIDATION": "1"}
+    nbformat.write(read_notebook(job.notebook), run / "source.ipynb")  # in a dialect that papermill reads
+    settings = [word for name, value in job.parameters.items() for word in ("-p", name, str(value))]
+    command = [*PAPERMILL, "source.ipynb", "notebook.ipynb", *settings]  # it takes braces in a path for a pattern
+    command += ["--kernel", "python3", "--language", "python", "--cwd", "work", "--no-progress-bar"]
+    places = {"DEMOD_FIGURES": str(run / "figures"), "DEMOD_NUMBERS": str(run / "numbers"), "DEMOD_PLOTLY": PLOTLY}
+    places |= {"DEMOD_SWEEPS": str(layout.sweeps)}  # tasks outlive a run that is cut off
+    own = environment(run / "settings") | places | {name: str(threads) for name in THREADS}
     with (run / "papermill.log").open("wb") as log, lifeline() as stdin:
-        process = subprocess.Popen(command, env=environment, stdin=stdin, stdout=log, stderr=subprocess.STDOUT)
+        process = subprocess.Popen(command, cwd=run, env=own, stdin=stdin, stdout=log, stderr=subprocess.STDOUT)
         processes.append(process)
         try:
             return process.wait(limit)
@@ -106,22 +108,20 @@ def _papermill(
             return f"was stopped after {limit:g} s; make it shorter, or allow more with `demod build --limit MINUTES`"
 
 
-def _refuse_unless_sound(chapter: Chapter, layout: Layout, run: Path, status: int | str) -> None:
+def _refuse_unless_sound(job: Job, layout: Layout, run: Path, status: int | str) -> None:
     """Raise what is wrong with a run, if anything, and keep its notebook for the reader."""
-    notebook, failed = run / "notebook.ipynb", layout.executed / f"{chapter.slug}.failed.ipynb"
+    notebook, failed = run / "notebook.ipynb", layout.executed / f"{job.slug}.failed.ipynb"
     failed.unlink(missing_ok=True)
     log = (run / "papermill.log").read_text(encoding="utf-8", errors="replace").strip()[-2000:]
     if not notebook.is_file() or not notebook.stat().st_size:
-        raise BuildError(
-            f"{chapter.slug}: papermill ended with status {status} before it began:\n{log}\n{remedy(log)}".rstrip()
-        )
+        raise BuildError(f"{job.slug}: papermill ended with status {status} before it began:\n{log}\n{remedy(log)}".rstrip())
     try:
         content = read_notebook(notebook)
         problems = check_run(content)
     except BuildError as error:
-        content, problems = {"cells": []}, [str(error)]
-    if not (run / "numbers" / f"{chapter.slug}.json").is_file():
-        problems.append(f'begin("{chapter.slug}", …) was not called')
+        content, problems = nbformat.v4.new_notebook(), [str(error)]
+    if not (run / "numbers" / f"{job.slug}.json").is_file():
+        problems.append(f'begin("{job.slug}", …) was not called')
     if isinstance(status, str):
         problems.insert(0, f"cell {unfinished(content)} {status}")
     elif status == DEAD_KERNEL:
@@ -132,18 +132,18 @@ def _refuse_unless_sound(chapter: Chapter, layout: Layout, run: Path, status: in
         layout.executed.mkdir(parents=True, exist_ok=True)
         notebook.replace(failed)
         where, hint = failed.relative_to(layout.root), remedy(f"{problems[0]}\n{log}")
-        raise BuildError(f"{chapter.slug}: {problems[0].rstrip('.')}.{hint} The notebook as far as it came is {where}.")
+        raise BuildError(f"{job.slug}: {problems[0].rstrip('.')}.{hint} The notebook as far as it came is {where}.")
 
 
-def _accept(chapter: Chapter, layout: Layout, run: Path, seconds: float) -> None:
+def _accept(job: Job, layout: Layout, run: Path, seconds: float) -> None:
     """Move what a run made to its places; without a card the chapter does not count, so it goes first and comes last."""
-    card = layout.executed / f"{chapter.slug}.json"
+    card = layout.executed / f"{job.slug}.json"
     card.unlink(missing_ok=True)
     for folder in (layout.executed, layout.numbers):
         folder.mkdir(parents=True, exist_ok=True)
-    replace_folder(run / "figures" / chapter.slug, layout.figures / chapter.slug)
-    (run / "numbers" / f"{chapter.slug}.json").replace(layout.numbers / f"{chapter.slug}.json")
-    (run / "notebook.ipynb").replace(layout.executed / f"{chapter.slug}.ipynb")
-    made = {"chapter": chapter.slug, "seconds": seconds, **chapter.parameters, "ingredients": chapter.ingredients}
-    write_json(card, made | {"products": chapter.products(layout)})
+    replace_folder(run / "figures" / job.slug, layout.figures / job.slug)
+    (run / "numbers" / f"{job.slug}.json").replace(layout.numbers / f"{job.slug}.json")
+    (run / "notebook.ipynb").replace(layout.executed / f"{job.slug}.ipynb")
+    made = {"chapter": job.slug, "seconds": seconds, **job.parameters, "ingredients": job.ingredients}
+    write_json(card, made | {"products": job.products(layout)})
     shutil.rmtree(run)

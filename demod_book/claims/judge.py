@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from math import floor, isfinite, log10
-from typing import Any
 
 Measured = float | tuple[float, float] | tuple[float, float, float]
 
@@ -110,21 +109,6 @@ class Judgement:
 
     verdict: Verdict
     results: tuple[Result, ...]
-
-    @property
-    def record(self) -> dict[str, Any]:
-        """What a chapter stores: the verdict, and for each criterion value, spread, whether it holds, the text shown."""
-        criteria = {
-            result.criterion.name: {
-                "value": result.value,
-                "error": result.error,
-                "interval": result.interval and list(result.interval),
-                "holds": result.holds,
-                "shown": result.shown,
-            }
-            for result in self.results
-        }
-        return {"verdict": self.verdict.value, "criteria": criteria}
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,8 @@ from demod_book.build.folders import Layout
 from demod_book.expected.arrays import accept_figures, figures_path, read_figures
 from demod_book.expected.numbers import Numbers, corrected, expected_path, read_numbers, results_block
 from demod_book.expected.numbers import accept as accept_numbers
-from demod_book.pages.verdicts import accepted_verdicts, read_verdicts, verdicts_path
+from demod_book.expected.verdicts import accepted_verdicts, verdicts_path
+from demod_book.pages.verdicts import read_verdicts
 
 QUOTED = ("quick", True)  # profile and MNIST of the build whose numbers README.md quotes
 
@@ -26,17 +27,17 @@ def accept(layout: Layout) -> list[Path]:
     BuildError
         If there is no build.
     """
-    stamp = last_build(layout)
-    numbers = read_numbers(layout.numbers, stamp["chapters"])
-    path, figures = expected_path(layout.root, stamp), figures_path(layout.root, stamp)
+    card = last_build(layout)
+    numbers = read_numbers(layout.numbers, card["chapters"])
+    path, figures = expected_path(layout.root, card), figures_path(layout.root, card)
     contents = {
         path: accept_numbers(numbers, _accepted(path)),
-        verdicts_path(layout.root, stamp): accepted_verdicts(read_verdicts(layout.numbers, stamp["chapters"])),
-        figures: accept_figures(read_figures(layout.figures, stamp["chapters"]), _accepted(figures)),
+        verdicts_path(layout.root, card): accepted_verdicts(read_verdicts(layout.numbers, card["chapters"])),
+        figures: accept_figures(read_figures(layout.figures, card["chapters"]), _accepted(figures)),
     }
     for file, content in contents.items():
         write_json(file, content)
-    quoted = (stamp["profile"], stamp["mnist"]) == QUOTED
+    quoted = (card["profile"], card["mnist"]) == QUOTED
     return [*contents, *(_quote(layout.root / "README.md", numbers) if quoted else ())]
 
 

@@ -6,8 +6,10 @@ from hashlib import sha256
 from io import StringIO
 from pathlib import Path
 
+import numpy as np
 from rich.console import Console
 
+from demod.artifacts import load_arrays
 from demod_book.build.build import build
 
 ROOT = Path(__file__).parents[2]
@@ -62,6 +64,14 @@ def contents(folder: Path) -> dict[str, str]:
     return {path.relative_to(folder).as_posix(): sha256(path.read_bytes()).hexdigest() for path in files}
 
 
+def arrays(root: Path) -> dict[str, np.ndarray]:
+    """Return all arrays behind the figures of a book."""
+    found = {}
+    for path in sorted((root / "_build/figures").rglob("*.npz")):
+        found |= {f"{path.stem}/{name}": array for name, array in load_arrays(path)[0].items()}
+    return found
+
+
 FIGURE = code(
     """from demod_book.figures.style import canvas
 fig, ax = canvas()
@@ -75,3 +85,10 @@ TEXT = prose(
     "The answer is {glue:text}`answer`, as [the other chapter](other.ipynb) says.\n\n## Figures\n\n<!-- figures -->"
 )
 CLAIM = code('chapter.claim("L6", slope=(-0.5, 0.02))')
+DRAWN = code(
+    """import torch
+from demod_book.figures.style import canvas
+fig, ax = canvas()
+x, y = (torch.randn(60, 60, generator=chapter.rng(k)) for k in range(2))
+chapter.figure(fig, "drawn", x=x, y=x @ y)"""
+)

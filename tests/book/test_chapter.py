@@ -1,5 +1,6 @@
 import json
 import os
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -33,8 +34,8 @@ def outputs(monkeypatch):
     shown = []
 
     def display(content, metadata=None, *, raw=False):
-        data, own = (content, metadata) if raw else DisplayFormatter().format(content)
-        shown.append({**data, "metadata": own})
+        data, own = (content, {}) if raw else DisplayFormatter().format(content)
+        shown.append({**data, "metadata": own | (metadata or {})})
 
     monkeypatch.setattr(module, "display", display)
     return shown
@@ -60,6 +61,35 @@ def test_a_choice_follows_the_profile_and_both_values_are_recorded(folder, profi
 def test_an_unknown_setting_is_refused_by_name(folder, settings, message):
     with pytest.raises(ValueError, match=message):
         begin("landscape", **({"profile": "quick", "device": "cpu", "seed": 2019} | settings))
+
+
+@pytest.mark.parametrize("slug", ["../x", "a/b", "", ".", "x.ipynb", "Ümlaut", "my chapter", "-x", "C:x", 7, None])
+def test_a_slug_that_leads_elsewhere_or_cannot_name_files_is_refused_and_nothing_written(folder, slug):
+    with pytest.raises(ValueError, match=r"slug is .* rename the notebook"):
+        begin(slug, profile="quick", device="cpu", seed=2019)
+    assert list(folder.iterdir()) == []
+
+
+@pytest.mark.parametrize(("seed", "error"), [(-1, ValueError), (2**63, ValueError), (10**20, ValueError), (0.5, TypeError)])
+def test_a_seed_outside_of_its_range_is_refused_by_name(folder, seed, error):
+    with pytest.raises(error, match="seed is"):
+        begin("landscape", profile="quick", device="cpu", seed=seed)
+    assert begin("landscape", profile="quick", device="cpu", seed=2**63 - 1).rng().initial_seed() == 2**63 - 1
+
+
+DECLARED = 'profile = "quick"\ndevice: str = "auto"\nseed = 2019'
+
+
+@pytest.mark.parametrize(("injected", "unknown"), [('profil = "full"', "profil"), ("seed = 7\nSeed = 7\nn = 1", "Seed, n")])
+def test_a_parameter_of_papermill_that_the_notebook_does_not_have_is_refused_by_name(folder, monkeypatch, injected, unknown):
+    shell = SimpleNamespace(user_ns={"In": ["", DECLARED, f"# Parameters\n{injected}\n", "%precision 3"]})
+    monkeypatch.setattr(module, "get_ipython", lambda: shell)
+    with pytest.raises(
+        ValueError, match=f"papermill was given {unknown}, but the notebook's parameters are profile, device, "
+    ):
+        begin("landscape", profile="quick", device="cpu", seed=2019)
+    shell.user_ns["In"][2] = '# Parameters\nseed = 7\nprofile = "full"\n'
+    assert begin("landscape", profile="quick", device="cpu", seed=2019).quick
 
 
 def test_cuda_is_refused_where_there_is_none(folder, monkeypatch):
@@ -124,12 +154,6 @@ def test_a_figure_names_the_weights_if_they_could_be_loaded(chapter, monkeypatch
     assert read_json("_build/figures/landscape/figure-2.json")["weights"] == {}
 
 
-def test_the_commit_is_unknown_outside_a_repository(folder, monkeypatch):
-    monkeypatch.setattr(module, "__file__", str(folder / "chapter.py"))
-    monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(folder.parent))
-    assert module._commit() is None
-
-
 @pytest.mark.parametrize("value", [26.3149, np.float32(26.3149), torch.tensor(26.3149), torch.tensor([26.3149])])
 def test_a_glued_number_is_recorded_raw_and_shown_formatted(chapter, outputs, value):
     chapter.glue("psnr_digit", value, "{:.1f}")
@@ -156,6 +180,8 @@ def test_a_claim_is_judged_recorded_and_shown_in_a_box_that_can_be_linked_to(cha
     assert record["verdict"] == verdict
     assert record["criteria"]["slope"]["value"] == pytest.approx(float(slope[0]))
     assert record["criteria"]["slope"]["error"] == 0.02
+    assert record["measured"] == {"slope": [pytest.approx(float(slope[0])), 0.02]}
+    assert outputs[0]["metadata"] == {"demod": {"claim": "L6"}}
     box = outputs[0]["text/markdown"]
     assert box.startswith(f'<div class="demod-claim demod-{verdict}" id="claim-l6">\n\n**Claim L6: {verdict}.**')
     assert f"| -0.65 to -0.35: {word} |" in box
@@ -166,6 +192,7 @@ def test_the_ends_of_an_interval_are_passed_on(chapter):
     chapter.claim("L6", slope=(torch.tensor(-0.5), -0.55, np.float64(-0.45)))
     criterion = read_json("_build/numbers/landscape.json")["claims"]["L6"]["criteria"]["slope"]
     assert (criterion["value"], *criterion["interval"]) == (-0.5, -0.55, -0.45)
+    assert read_json("_build/numbers/landscape.json")["claims"]["L6"]["measured"] == {"slope": [-0.5, -0.55, -0.45]}
 
 
 def test_a_measured_number_stands_in_the_box_without_a_bound(chapter, outputs):
@@ -251,9 +278,9 @@ def test_a_choice_between_two_that_are_the_same_is_refused(chapter):
 
 
 def test_tasks_of_sweeps_are_kept_apart_by_chapter(chapter, folder, monkeypatch):
-    assert chapter.store().resolve() == (folder / "_build" / "sweeps" / "landscape").resolve()
+    assert chapter.sweeps_folder().resolve() == (folder / "_build" / "sweeps" / "landscape").resolve()
     monkeypatch.setenv("DEMOD_SWEEPS", str(folder / "elsewhere"))
-    assert chapter.store() == folder / "elsewhere" / "landscape"
+    assert chapter.sweeps_folder() == folder / "elsewhere" / "landscape"
 
 
 def test_a_stored_result_is_found_from_any_folder(chapter):

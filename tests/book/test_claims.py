@@ -108,15 +108,6 @@ def test_a_value_is_shown_with_the_digits_that_its_error_leaves(measured, shown)
     assert judge(claim(Criterion("x", "x")), {"x": measured}).results[0].shown == shown
 
 
-def test_a_record_holds_what_the_pages_show():
-    record = judge(BOUNDED, {"slope": (-0.5, 0.02), "share": (0.5, 0.25, 0.75)}).record
-    assert record["verdict"] == "falsified"
-    assert record["criteria"]["slope"]["error"] == 0.02
-    assert record["criteria"]["share"] == {
-        "value": 0.5, "error": None, "interval": [0.25, 0.75], "holds": False, "shown": "0.5 (95 %: 0.25 to 0.75)"
-    }  # fmt: skip
-
-
 # The ledger
 
 

@@ -160,9 +160,10 @@ def test_two_builds_leave_the_same_arrays_and_the_commands_say_so(tmp_path):
 def test_threads_do_not_depend_on_how_much_of_the_book_is_stale(tmp_path, monkeypatch, stale):
     root = write_book(tmp_path, *(notebook(slug) for slug in ("one", "two", "three")))
     layout, used = Layout(root), {}
-    monkeypatch.setattr(module.os, "sched_getaffinity", lambda _: set(range(8)), raising=False)
-    monkeypatch.setattr(module, "execute", lambda chapter, *rest, **_: used.update({chapter.slug: rest[1]}))
-    monkeypatch.setattr(module.Chapter, "reasons", lambda self, _: ["code"] if self.slug in stale else [])
+    monkeypatch.setattr(module, "cpu_count", lambda: 8)
+    monkeypatch.setattr(module, "check_prose", lambda *_: [])
+    monkeypatch.setattr(module, "execute", lambda job, *rest, **_: used.update({job.slug: rest[1]}))
+    monkeypatch.setattr(module.Job, "reasons", lambda self, _: ["code"] if self.slug in stale else [])
     layout.products.mkdir()
     module.run_chapters(layout, module.plan(layout, "quick", "cpu"), None, module.Console(quiet=True))
     assert used == dict.fromkeys(stale, 8 // 3)

@@ -14,26 +14,19 @@ from pathlib import Path
 import numpy as np
 import psutil
 import pytest
-from fixture_book import CLAIM, FIGURE, PARAMETERS, ROOT, TEXT, code, contents, notebook, run, write_book
+from fixture_book import CLAIM, DRAWN, FIGURE, PARAMETERS, ROOT, TEXT, arrays, code, contents, notebook, run, write_book
 
 from demod import data as data_module
-from demod.artifacts import load_arrays, read_json, write_json
+from demod.artifacts import read_json, write_json
 from demod_book.build import build as build_module
 from demod_book.build import folders as layout_module
-from demod_book.build.build import STAMP
+from demod_book.build.build import CARD
 from demod_book.build.folders import BuildError, Layout, sources
 from demod_book.build.notebooks import PRINTED, check_run
-from demod_book.build.run import Chapter, _refuse_unless_sound
+from demod_book.build.run import Job, _refuse_unless_sound
 from demod_book.build.worker import MODULE
 from demod_book.pages.html import check_html
 
-DRAWN = code(
-    """import torch
-from demod_book.figures.style import canvas
-fig, ax = canvas()
-x, y = (torch.randn(60, 60, generator=chapter.rng(k)) for k in range(2))
-chapter.figure(fig, "drawn", x=x, y=x @ y)"""
-)
 BUILD = "from demod_book.cli import app; app()"
 PATIENCE = 300  # seconds for what takes a few, on a machine that does other things as well
 
@@ -50,14 +43,6 @@ def finish(process: subprocess.Popen) -> tuple[int, str]:
     """Return the exit status of a build and what it said on stderr, on one line."""
     _, said = process.communicate(timeout=PATIENCE)
     return process.returncode, " ".join(said.split())
-
-
-def arrays(root: Path) -> dict[str, np.ndarray]:
-    """Return all arrays behind the figures of a book."""
-    found = {}
-    for path in sorted((root / "_build/figures").rglob("*.npz")):
-        found |= {f"{path.stem}/{name}": array for name, array in load_arrays(path)[0].items()}
-    return found
 
 
 def assert_same(left: dict[str, np.ndarray], right: dict[str, np.ndarray]) -> None:
@@ -100,7 +85,7 @@ def test_twenty_killed_builds_tear_no_book_and_change_no_array(tmp_path):
         now = contents(book)
         if now != last:
             assert now.keys() == names
-            assert now[STAMP] != last[STAMP]
+            assert now[CARD] != last[CARD]
             assert check_html(book) == []
             last = now
         if killed % 10 == 0:
@@ -109,7 +94,7 @@ def test_twenty_killed_builds_tear_no_book_and_change_no_array(tmp_path):
             last = contents(html)
     assert contents(html).keys() == names
     left = {path.name for path in (root / "_build").iterdir()}
-    assert left == {"html", "executed", "figures", "numbers", "running", "stage", "lock", "doit.json"}
+    assert left == {"html", "executed", "figures", "numbers", "running", "stage", "lock"}
     assert list((root / "_build/running").iterdir()) == []
 
 
@@ -225,7 +210,7 @@ def test_sources_are_compared_by_time_and_size_but_products_and_hidden_files_are
 def test_a_source_that_is_no_whole_notebook_is_refused_by_name(tmp_path, content):
     root = write_book(tmp_path, notebook("torn"))
     (root / "chapters/torn.ipynb").write_text(content)
-    with pytest.raises(BuildError, match=r"torn\.ipynb is (not whole|not a notebook of format 4)"):
+    with pytest.raises(BuildError, match=r"torn\.ipynb is (not complete|not a notebook of format 4)"):
         run(root)
 
 
@@ -233,7 +218,7 @@ def test_a_source_that_is_no_whole_notebook_is_refused_by_name(tmp_path, content
 def ended(tmp_path):
     """A function that says how the build refuses a run of which these files are left."""
     layout = Layout(tmp_path)
-    chapter = Chapter("steady", tmp_path / "chapters/steady.ipynb", PARAMETERS, {})
+    chapter = Job("steady", tmp_path / "chapters/steady.ipynb", PARAMETERS, {})
 
     def refusal(left: str, log: str, status: int = 1) -> str:
         (layout.running / "steady-x").mkdir(parents=True)
@@ -257,7 +242,7 @@ def test_a_run_whose_notebook_was_cut_off_by_a_full_disk_says_so(ended, left):
 def test_a_card_that_is_not_whole_makes_its_chapter_run_again(good, content):
     layout = Layout(good)
     ingredients = read_json(layout.executed / "steady.json")["ingredients"]
-    chapter = Chapter("steady", good / "chapters/steady.ipynb", PARAMETERS, ingredients)
+    chapter = Job("steady", good / "chapters/steady.ipynb", PARAMETERS, ingredients)
     assert chapter.reasons(layout) == []
     card = layout.executed / "steady.json"
     kept = card.read_bytes()
@@ -270,7 +255,7 @@ def test_a_card_that_is_not_whole_makes_its_chapter_run_again(good, content):
 
 # Disks and folders
 
-CALLS = {"lock": (layout_module, "_open_lock"), "stage": (build_module, "stage"), "swap": (build_module, "replace_folder")}
+CALLS = {"lock": (layout_module, "FileLock"), "stage": (build_module, "stage"), "swap": (build_module, "replace_folder")}
 
 
 @pytest.mark.parametrize(
@@ -290,7 +275,7 @@ def test_what_the_system_refuses_is_told_with_a_remedy_and_leaves_the_good_book(
 
     before = contents(good / "_build/html")
     if place == "swap":  # a book that is to be rendered anew
-        stamp = good / "_build/html" / STAMP
+        stamp = good / "_build/html" / CARD
         kept = stamp.read_bytes()
         write_json(stamp, read_json(stamp) | {"key": "another"})
     monkeypatch.setattr(*CALLS[place], refuse)
@@ -364,15 +349,26 @@ def trial(root: Path) -> dict:
 def test_a_chapter_begun_from_the_template_runs_alone_and_under_plain_papermill(tmp_path):
     chapter = trial(tmp_path)
     chapter["cells"][0]["source"] = "# The chapter trial"
-    root = write_book(tmp_path, chapter, notebook("other", code("raise RuntimeError('not asked for')")))
-    run(root, only="trial")
+    other = notebook("other", code("raise RuntimeError('not asked for')"))
+    root = write_book(tmp_path, chapter, other)
+    with pytest.raises(BuildError, match=r'trial\.ipynb: "Say what is drawn and why .*" is what the template says'):
+        run(root, only="trial")
+    for cell in chapter["cells"][1:]:
+        cell["metadata"].pop("mystnb", None)
+        if cell["cell_type"] == "markdown":
+            cell["source"] = "{glue:text}`recovered` of {glue:text}`problems`."
+    write_book(root, chapter, other)
+    assert "trial unchanged" in run(root, only="trial")  # new prose runs nothing
     assert {path.name for path in (root / "_build/executed").iterdir()} == {"trial.ipynb", "trial.json"}
     assert arrays(root)["residuals/residual"].shape == (1001, 20)
     assert not (root / "_build/html").exists()
     with pytest.raises(BuildError, match=r"There is no chapter trail; _toc\.yml lists trial, other"):
         run(root, only="trail")
-    plain = [sys.executable, "-m", "papermill", "chapters/trial.ipynb", "out.ipynb", "-p", "seed", "7"]
-    subprocess.run(plain, cwd=root, capture_output=True, check=True)
+    plain = [sys.executable, "-m", "papermill", "chapters/trial.ipynb", "out.ipynb", "-p"]
+    subprocess.run([*plain, "seed", "7"], cwd=root, capture_output=True, check=True)
+    refused = subprocess.run([*plain, "profil", "full"], cwd=root, capture_output=True, text=True, check=False)
+    assert refused.returncode != 0
+    assert "papermill was given profil, but the notebook's parameters are profile, device, seed;" in refused.stderr
     record = read_json(root / "_build/numbers/trial.json")
     assert (record["seed"], record["profile"]) == (7, "quick")
 
@@ -381,4 +377,4 @@ def test_without_mnist_the_book_is_built_and_says_so(tmp_path, monkeypatch):
     monkeypatch.setattr(build_module, "mnist_available", lambda: False)
     root = write_book(tmp_path, notebook("images", code("from demod.data import load_mnist")))
     run(root)
-    assert read_json(root / "_build/html" / STAMP)["mnist"] is False
+    assert read_json(root / "_build/html" / CARD)["mnist"] is False

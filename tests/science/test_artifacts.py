@@ -64,9 +64,27 @@ def test_a_write_makes_the_folder_and_replaces_the_file_in_one_rename(tmp_path):
     assert read_json(path) == {"step": 2}
 
 
-def test_a_written_file_can_be_read_by_everyone(tmp_path):
-    write_json(tmp_path / "card.json", {})
-    assert (tmp_path / "card.json").stat().st_mode & 0o777 == 0o644
+@pytest.mark.parametrize(
+    ("umask", "file", "folder"), [(0o022, 0o644, 0o755), (0o077, 0o600, 0o700), (0o002, 0o664, 0o775), (0o027, 0o640, 0o750)]
+)
+def test_written_files_and_folders_have_the_mode_that_the_umask_leaves_them(tmp_path, umask, file, folder):
+    before = os.umask(umask)
+    try:
+        write_json(tmp_path / "new/card.json", {})
+        save_arrays(tmp_path / "new/sweep.npz", {"f": np.zeros(3)}, {})
+        save_tensors(tmp_path / "new/run.safetensors", {"w": torch.zeros(3)}, {})
+    finally:
+        os.umask(before)
+    modes = {path.name: path.stat().st_mode & 0o777 for path in (tmp_path / "new").iterdir()}
+    assert modes == dict.fromkeys(("card.json", "sweep.npz", "sweep.json", "run.safetensors"), file)
+    assert (tmp_path / "new").stat().st_mode & 0o777 == folder
+
+
+@pytest.mark.parametrize("name", ["a b.json", "ü.json", "#1 %20.json", "it's.json", "n" * 240 + ".json"])
+def test_a_file_may_have_any_name_that_the_system_allows(tmp_path, name):
+    write_json(tmp_path / name, {"step": 1})
+    assert read_json(tmp_path / name) == {"step": 1}
+    assert [path.name for path in tmp_path.iterdir()] == [name]
 
 
 def test_hashes_of_bytes_and_of_a_file_are_those_of_hashlib(tmp_path):
