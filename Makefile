@@ -52,7 +52,7 @@ check: $(READY)  ## check style, formatting, types, layers and declared imports
 	@$(BIN)/ruff check
 	@$(BIN)/ruff format --check
 	@$(BIN)/mypy
-	@$(BIN)/lint-imports
+	@$(BIN)/lint-imports --no-logo
 	@$(BIN)/deptry demod demod_book benchmarks
 
 format: $(READY)  ## format the code, strip outputs from the chapters

@@ -100,10 +100,9 @@ def install() -> None:
     if not shutil.which("apt-get") or os.geteuid() != 0:
         return
     print("Installing chromium with apt-get", file=sys.stderr)
-    apt_get = ["apt-get", "-qq", "-o", "Acquire::http::Timeout=20", "-o", "Acquire::Retries=1", "-o", "DPkg::Lock::Timeout=60"]
-    command = [*apt_get, "install", "--yes", "--no-install-recommends", "chromium"]
-    for step in ([*apt_get, "update"], command):
-        attempt(step, INSTALL_LIMIT, DEBIAN_FRONTEND="noninteractive")
+    options = "-qq -o Acquire::http::Timeout=20 -o Acquire::Retries=1 -o DPkg::Lock::Timeout=60"
+    for step in ("update", "install --yes --no-install-recommends chromium"):
+        attempt(["apt-get", *options.split(), *step.split()], INSTALL_LIMIT, DEBIAN_FRONTEND="noninteractive")
 
 
 def bring() -> str:
@@ -126,4 +125,5 @@ if __name__ == "__main__":
     try:
         print(bring())
     except NoBrowser as error:
-        sys.exit(str(error))
+        print(error)
+        sys.exit(1)
