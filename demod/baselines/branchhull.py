@@ -23,12 +23,11 @@ inversion of sparse vectors. NeurIPS 2018.
 
 from typing import Literal
 
-import cvxpy as cp
 import numpy as np
 import torch
 from torch import Tensor
 
-from demod.baselines.convex import minimise, unit_scale
+from demod.baselines.convex import cp, minimise, unit_scale
 from demod.baselines.estimate import Estimate, check_subspaces, subspace_estimate
 
 PENALTIES = {"l2": cp.sum_squares, "l1": cp.norm1}

@@ -2,9 +2,13 @@
 
 import warnings
 
-import cvxpy as cp
 import numpy as np
 from torch import Tensor
+
+try:
+    import cvxpy as cp
+except ModuleNotFoundError as error:
+    raise ModuleNotFoundError("Convex programs need cvxpy, which is not installed: pip install 'demod[convex]'.") from error
 
 SOLVERS = {
     "CLARABEL": {"tol_gap_abs": 1e-7, "tol_gap_rel": 1e-7, "tol_feas": 1e-7},  # it often stalls before its own 1e-8

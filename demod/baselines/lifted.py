@@ -17,11 +17,10 @@ A. Ahmed, B. Recht, J. Romberg. Blind deconvolution using convex programming. IE
 2014.
 """
 
-import cvxpy as cp
 import torch
 from torch import Tensor
 
-from demod.baselines.convex import SOLVERS, minimise, unit_scale
+from demod.baselines.convex import SOLVERS, cp, minimise, unit_scale
 from demod.baselines.estimate import Estimate, check_subspaces, subspace_estimate
 
 INTERIOR_POINT = 20  # up to so many columns CLARABEL, which is the more exact one, is affordable
