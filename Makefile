@@ -111,8 +111,10 @@ clean:  ## remove the built book and all caches; .venv stays
 	rm -rf _build build .pytest_cache .ruff_cache .mypy_cache .import_linter_cache
 
 # What JupyterLab writes into a notebook beside its text: the kernel's version and the folds of its panels.
-LAB := codemirror_mode file_extension mimetype nbconvert_exporter pygments_lexer version
-NBSTRIPOUT := $(BIN)/nbstripout --keep-id --extra-keys "$(addprefix metadata.language_info.,$(LAB)) cell.metadata.editable"
+LANGUAGE := codemirror_mode file_extension mimetype nbconvert_exporter pygments_lexer version
+CELL := editable execution jupyter slideshow trusted
+NBSTRIPOUT := $(BIN)/nbstripout --keep-id --extra-keys \
+  "$(addprefix metadata.language_info.,$(LANGUAGE)) $(addprefix cell.metadata.,$(CELL))"
 
 # Run pytest with the interpreter $(1) and the options $(2). Without a browser, all other tests run, and the last line says
 # how to get one.
@@ -128,10 +130,9 @@ CPU_BUILDS := https://download.pytorch.org/whl/cpu
 ANSWERS := import os, threading as t, urllib.request as u; \
   limit = t.Timer(5, os._exit, [1]); limit.daemon = True; limit.start(); \
   u.urlopen("$(CPU_BUILDS)/torch/", timeout=4).read(1)
+NVIDIA := $(wildcard /dev/nvidia0 /proc/driver/nvidia)$(shell command -v nvidia-smi 2> /dev/null)
 ifeq ($(origin TORCH_INDEX_URL),undefined)
-torch_index = index=; \
-  if [ "$$(uname -sm)" = "Linux x86_64" ] && ! [ -e /dev/nvidia0 ] && ! [ -d /proc/driver/nvidia ] && \
-    ! command -v nvidia-smi > /dev/null && $(PYTHON) -c '$(ANSWERS)' 2> /dev/null; \
+torch_index = index=; if [ "$$(uname -sm)$(NVIDIA)" = "Linux x86_64" ] && $(PYTHON) -c '$(ANSWERS)' 2> /dev/null; \
   then index="--extra-index-url $(CPU_BUILDS)"; fi;
 else
 torch_index = index=$(if $(TORCH_INDEX_URL),"--extra-index-url $(TORCH_INDEX_URL)");
