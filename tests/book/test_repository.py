@@ -175,7 +175,8 @@ for module in {modules}:
 
 
 def test_the_science_and_the_command_work_without_the_extras_and_a_method_that_needs_one_names_it():
-    absent = "cvxpy matplotlib plotly SimpleITK distributed IPython nbformat papermill psutil yaml filelock".split()
+    absent = ["cvxpy", "SimpleITK", "distributed", "matplotlib", "plotly"]
+    absent += ["filelock", "IPython", "nbformat", "papermill", "psutil", "yaml"]
     inside = [".".join(path.relative_to(ROOT).with_suffix("").parts) for path in MODULES if path.stem != "__main__"]
     modules = [module for module in inside if module.startswith("demod.")] + ["demod_book.cli"]
     script = WITHOUT_EXTRAS.format(absent=absent, modules=modules)
