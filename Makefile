@@ -16,7 +16,7 @@ SOURCES := _config.yml _toc.yml references.bib requirements.lock assets chapters
 # Ruff, mypy, import-linter and deptry are told nothing here: their settings stand in pyproject.toml.
 
 .DEFAULT_GOAL := help
-.PHONY: help book test test-fast nightly check format links determinism canary audit release chapter address weights bench clean
+.PHONY: help book test test-fast nightly check format links determinism canary audit release chapter address weights bench clean strip
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
@@ -59,7 +59,7 @@ format: $(READY)  ## format the code, strip outputs from the chapters
 	@$(BIN)/ruff format
 	@$(BIN)/ruff check --fix
 	@$(BIN)/ruff format
-	@$(NBSTRIPOUT) chapters/*.ipynb templates/*.ipynb
+	@$(MAKE) --no-print-directory strip
 
 links: book  ## follow every link of the book to other hosts
 	@$(BIN)/jupyter-book build _build/stage --path-output _build/links --builder linkcheck
@@ -113,8 +113,10 @@ clean:  ## remove the built book and all caches; .venv stays
 # What JupyterLab writes into a notebook beside its text: the kernel's version and the folds of its panels.
 LANGUAGE := codemirror_mode file_extension mimetype nbconvert_exporter pygments_lexer version
 CELL := editable execution jupyter slideshow trusted
-NBSTRIPOUT := $(BIN)/nbstripout --keep-id --extra-keys \
-  "$(addprefix metadata.language_info.,$(LANGUAGE)) $(addprefix cell.metadata.,$(CELL))"
+STRIPPED := $(addprefix metadata.language_info.,$(LANGUAGE)) $(addprefix cell.metadata.,$(CELL))
+
+strip:
+	@$(BIN)/nbstripout --keep-id --extra-keys "$(STRIPPED)" chapters/*.ipynb templates/*.ipynb
 
 # Run pytest with the interpreter $(1) and the options $(2). Without a browser, all other tests run, and the last line says
 # how to get one.
