@@ -4,6 +4,7 @@ PYTHON ?= python3
 TORCH ?= torch==2.13.0
 PROFILE ?= quick
 WORKERS ?= 2
+PYTEST := -m pytest --numprocesses $(WORKERS) --dist worksteal
 
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --quiet --quiet --disable-pip-version-check
@@ -39,7 +40,7 @@ test: $(READY)  ## run what a change can break, once: style, contracts, the book
 	@$(call with_browser,$(BIN)/python,-m 'not nightly')
 
 test-fast: check  ## check style and contracts, and run the tests of the science: a minute
-	@$(BIN)/python -m pytest --numprocesses $(WORKERS) -m 'not nightly' tests/science
+	@$(BIN)/python $(PYTEST) -m 'not nightly' tests/science
 
 nightly: $(READY)  ## run every check in its full depth, with coverage in _build/coverage
 	@$(MAKE) --no-print-directory check
@@ -122,7 +123,7 @@ strip:
 # how to get one.
 define with_browser
 browser="$$($(1) tests/chromium.py)" && pages= || pages="--ignore tests/pages"; \
-  CHROMIUM="$$browser" $(1) -m pytest --numprocesses $(WORKERS) $(2) $$pages; status=$$?; \
+  CHROMIUM="$$browser" $(1) $(PYTEST) $(2) $$pages; status=$$?; \
   if [ -n "$$pages" ]; then echo "$$browser" >&2; exit 1; fi; exit $$status
 endef
 
