@@ -1,13 +1,12 @@
 """The built book, served on the loopback, and a Chromium that reads it."""
 
-import os
-import shutil
 import threading
 from collections.abc import Iterator
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+import chromium
 import pytest
 from playwright.sync_api import Browser, sync_playwright
 
@@ -45,9 +44,9 @@ def address(html: Path) -> Iterator[str]:
 
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Browser]:
-    """A Chromium: the one that CHROMIUM names, or Debian's."""
-    chromium = os.environ.get("CHROMIUM") or shutil.which("chromium") or "/usr/bin/chromium"
+    """A Chromium of this machine; `make test` brings one."""
+    program = chromium.find() or pytest.fail(f"The tests read the book in Chromium: {chromium.REMEDY}")
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, args=[*FLAGS.split(), *QUIET.split()])
+        browser = playwright.chromium.launch(executable_path=program, args=[*FLAGS.split(), *QUIET.split()])
         yield browser
         browser.close()

@@ -1,4 +1,8 @@
-"""Every page of the book as a reader sees it: over http, as a file, by day and by night, on a desk and on a phone."""
+"""The pages of the book as a reader sees them: over http, as a file, by day and by night, on a desk and on a phone.
+
+Every page is read once; of the listings of source code, which all look alike, one. What takes longer is done with one page
+of each kind, and by night with all.
+"""
 
 import json
 import re
@@ -16,13 +20,37 @@ PATIENCE = 180_000  # milliseconds: a surface drawn by software on two busy core
 ROOT = Path(__file__).parents[2]
 HTML = ROOT / "_build/html"
 WRITTEN = [path for path in HTML.rglob("*.html") if "_static" not in path.parts]  # there lie the theme's templates
-PAGES = sorted(path.relative_to(HTML).as_posix() for path in WRITTEN if path.name != "index.html" or path.parent != HTML)
+FOUND = sorted(path.relative_to(HTML).as_posix() for path in WRITTEN if path.name != "index.html" or path.parent != HTML)
+LISTINGS = [page for page in FOUND if page.startswith("_modules/")]
+PAGES = [page for page in FOUND if page not in LISTINGS] + LISTINGS
 SCREENSHOTS = ROOT / "_build/screenshots"
 WITH_MATH = {page for page in PAGES if 'class="math' in (HTML / page).read_text(encoding="utf-8")}
 WITH_PLOTLY = {page for page in PAGES if "plotly-graph-div" in (HTML / page).read_text(encoding="utf-8")}
 CHAPTERS = [page for page in PAGES if (HTML / "notebooks" / f"{Path(page).stem}.ipynb").is_file() and "chapters/" in page]
 MODES = (("light", 1400), ("dark", 390), ("dark", 1400), ("light", 390))
 AXE = Axe()
+
+
+def kind(page: str) -> str:
+    """Name what a page has in common with others, so that one can stand for them."""
+    if page in LISTINGS:
+        return "listing"
+    if page in CHAPTERS:
+        return "chapter with a surface" if page in WITH_PLOTLY else "chapter"
+    return "reference" if page.startswith("package/") else page  # the others are each of a kind of their own
+
+
+READ = {page for page in PAGES if page not in LISTINGS[1:]}
+OF_EACH_KIND = set({kind(page): page for page in reversed(PAGES)}.values())
+
+
+def among(daily: set[str], pages: list[str] = PAGES) -> list:
+    """Return the pages, in their order, all but the `daily` ones for the nightly tests."""
+    return [page if page in daily else pytest.param(page, marks=pytest.mark.nightly) for page in pages] or ["no page"]
+
+
+every_page = pytest.mark.parametrize("visited", among(READ), indirect=True, scope="module")
+one_of_each_kind = pytest.mark.parametrize("visited", among(OF_EACH_KIND), indirect=True, scope="module")
 
 
 @dataclass
@@ -60,7 +88,7 @@ def show(page: Page, theme: str, width: int = 1400) -> None:
     page.wait_for_timeout(500)  # the theme looks 300 ms after a change what scrolls now, and lets the keyboard go there
 
 
-@pytest.fixture(scope="module", params=PAGES or ["no page"])
+@pytest.fixture(scope="module")
 def visited(request: pytest.FixtureRequest, html: Path, address: str, browser: Browser) -> Iterator[tuple[str, Visit]]:
     """Each page in turn, opened once for all tests of this file."""
     seen = visit(browser, f"{address}/{request.param}")
@@ -68,22 +96,26 @@ def visited(request: pytest.FixtureRequest, html: Path, address: str, browser: B
     seen.page.context.close()
 
 
+@every_page
 def test_a_page_asks_no_other_host(visited, address):
     _, seen = visited
     assert [url for url in seen.requests if not url.startswith((f"{address}/", "data:", "blob:"))] == []
 
 
+@every_page
 def test_a_page_loads_without_an_error(visited):
     _, seen = visited
     assert seen.errors == []
 
 
+@every_page
 def test_every_image_is_there(visited):
     _, seen = visited
     broken = "() => [...document.images].filter(image => !image.complete || !image.naturalWidth).map(image => image.src)"
     assert seen.page.evaluate(broken) == []
 
 
+@every_page
 def test_math_is_typeset_and_none_is_left_as_source(visited):
     name, seen = visited
     drawn = seen.page.locator("mjx-container > mjx-math > *").count()
@@ -96,6 +128,7 @@ def test_math_is_typeset_and_none_is_left_as_source(visited):
     assert re.findall(r"\$[^$\n]+\$|\\[()\[\]]|\\(?:frac|rho|theta|mathbb|tfrac)\b", prose) == []
 
 
+@every_page
 def test_surfaces_are_drawn(visited):
     name, seen = visited
     assert (seen.page.locator(".plotly-graph-div .main-svg").count() > 0) is (name in WITH_PLOTLY)
@@ -104,6 +137,7 @@ def test_surfaces_are_drawn(visited):
     assert seen.page.get_by_text("WebGL is not supported").count() == 0
 
 
+@every_page
 def test_every_figure_has_an_alternative_text(visited):
     _, seen = visited
     silent = "elements => elements.filter(e => !(e.alt ?? e.getAttribute('aria-label') ?? '').trim()).map(e => e.outerHTML)"
@@ -112,31 +146,40 @@ def test_every_figure_has_an_alternative_text(visited):
     assert [alt for alt in figures if len(alt) < 20 or alt.startswith(("../", "/"))] == []  # a description, not a name
 
 
-def modes(name: str, count: int) -> tuple[tuple[str, int], ...]:
-    """Return the first `count` modes in which a page is looked at; sources in colour all look alike, one is enough."""
-    return MODES[: 1 if name.startswith("_modules/") else count]
+def look_at(name: str, page: Page, theme: str, width: int) -> None:
+    """Show the page in a mode, photograph it, and see that it does not scroll sideways."""
+    show(page, theme, width)
+    wide = "() => document.documentElement.scrollWidth - document.documentElement.clientWidth"
+    assert page.evaluate(wide) <= 0
+    path = SCREENSHOTS / f"{name.removesuffix('.html').replace('/', '-')}-{theme}-{width}.png"
+    page.screenshot(path=path, full_page=True, timeout=PATIENCE, animations="disabled")  # sidebars slide
+    assert path.stat().st_size > 0
 
 
+@every_page
 def test_a_page_does_not_scroll_sideways_and_is_photographed(visited):
     name, seen = visited
-    for theme, width in modes(name, 4):
-        show(seen.page, theme, width)
-        wide = "() => document.documentElement.scrollWidth - document.documentElement.clientWidth"
-        assert seen.page.evaluate(wide) <= 0
-        path = SCREENSHOTS / f"{name.removesuffix('.html').replace('/', '-')}-{theme}-{width}.png"
-        seen.page.screenshot(path=path, full_page=True, timeout=PATIENCE, animations="disabled")  # sidebars slide
-        assert path.stat().st_size > 0
+    look_at(name, seen.page, *MODES[0])
 
 
-def test_a_page_has_no_serious_violation_of_the_rules_of_accessibility(visited):
+@one_of_each_kind
+def test_a_page_is_as_wide_as_its_window_by_night_and_on_a_phone(visited):
     name, seen = visited
-    for theme, width in modes(name, 2):
+    for theme, width in MODES[1:]:
+        look_at(name, seen.page, theme, width)
+
+
+@one_of_each_kind
+def test_a_page_has_no_serious_violation_of_the_rules_of_accessibility(visited):
+    _, seen = visited
+    for theme, width in MODES[:2]:
         show(seen.page, theme, width)
         found = AXE.run(seen.page).response["violations"]
         serious = [violation for violation in found if violation["impact"] in ("serious", "critical")]
         assert [f"{theme} {width} {v['id']}: {node['html'][:200]}" for v in serious for node in v["nodes"]] == []
 
 
+@every_page
 def test_the_tab_key_goes_to_the_text_in_reading_order_and_shows_where_it_is(visited):
     _, seen = visited
     show(seen.page, "light")
@@ -153,6 +196,7 @@ def test_the_tab_key_goes_to_the_text_in_reading_order_and_shows_where_it_is(vis
         assert link.evaluate("link => getComputedStyle(link).outlineStyle !== 'none'")
 
 
+@every_page
 def test_a_figure_lies_on_white_in_the_dark(visited):
     _, seen = visited
     seen.page.evaluate("() => { document.documentElement.dataset.theme = 'dark' }")
@@ -162,7 +206,7 @@ def test_a_figure_lies_on_white_in_the_dark(visited):
     assert set(colours) <= {"rgb(255, 255, 255)"}
 
 
-@pytest.mark.parametrize("name", PAGES or ["no page"])
+@pytest.mark.parametrize("name", among(OF_EACH_KIND))
 def test_a_page_works_as_a_file(html, browser, name):
     seen = visit(browser, (html / name).as_uri())
     assert seen.errors == []
@@ -211,7 +255,7 @@ def test_a_surface_is_turned_by_the_arrow_keys(moving):
 # The book as a whole
 
 
-@pytest.mark.parametrize("name", CHAPTERS or ["no chapter"])
+@pytest.mark.parametrize("name", among(OF_EACH_KIND, CHAPTERS))
 def test_every_chapter_can_be_downloaded_as_a_notebook(html, address, browser, name):
     page = browser.new_page()
     page.goto(f"{address}/{name}", timeout=PATIENCE)

@@ -145,23 +145,33 @@ if __name__ == "__main__":
 """
 
 
-def test_a_sweep_that_is_killed_five_times_leaves_the_bytes_of_one_that_is_not(tmp_path, hand_out):
+@pytest.mark.parametrize("kills", [1, pytest.param(5, marks=pytest.mark.nightly)])
+def test_a_sweep_that_is_killed_leaves_the_bytes_of_one_that_is_not(tmp_path, hand_out, kills):
     hand_out(len(TASKS))
     sweep(waiting_task, TASKS, tmp_path / "whole", seed=1, jobs=1)
     script, killed = tmp_path / "script.py", tmp_path / "killed"
     script.write_text(SCRIPT.format(tests=str(Path(__file__).parent), folder=str(killed)))
-    for kill in range(5):
+    for kill in range(kills):
         hand_out(1)
         process = subprocess.Popen([sys.executable, str(script)], start_new_session=True)
         wait_for(killed, kill + 1)
         os.killpg(process.pid, signal.SIGKILL)
         process.wait()
         assert len(contents(killed)) == kill + 1
-    hand_out(len(TASKS) - 5)
+    hand_out(len(TASKS) - kills)
     subprocess.run([sys.executable, str(script)], check=True)
     assert contents(killed) == contents(tmp_path / "whole")
 
 
+def test_a_cluster_leaves_the_same_bytes(tmp_path):
+    sweep(draw_task, TASKS, tmp_path / "here", seed=1, jobs=1)
+    local = {"processes": False, "n_workers": 2, "threads_per_worker": 1, "dashboard_address": None}
+    with distributed.LocalCluster(**local) as cluster, distributed.Client(cluster), joblib.parallel_config(backend="dask"):
+        sweep(draw_task, TASKS, tmp_path / "cluster", seed=1)
+    assert contents(tmp_path / "cluster") == contents(tmp_path / "here")
+
+
+@pytest.mark.nightly
 def test_a_cluster_that_loses_a_worker_in_mid_sweep_leaves_the_same_bytes(tmp_path, hand_out):
     hand_out(len(TASKS))
     sweep(waiting_task, TASKS, tmp_path / "here", seed=1, jobs=1)

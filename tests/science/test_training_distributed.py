@@ -89,6 +89,7 @@ def test_all_processes_end_with_the_same_numbers(pair):
     assert_same_tensors(pair / "run-0.safetensors", pair / "checkpoint.safetensors")
 
 
+@pytest.mark.nightly
 def test_processes_that_were_killed_go_on_to_the_same_bits(torchrun, pair, tmp_path):
     status, message = torchrun(tmp_path, tmp_path, dies_at=5)
     assert status != 0
@@ -99,11 +100,18 @@ def test_processes_that_were_killed_go_on_to_the_same_bits(torchrun, pair, tmp_p
         assert_same_tensors(pair / "run-0.safetensors", tmp_path / f"run-{k}.safetensors")
 
 
+@pytest.mark.nightly
 def test_processes_that_see_different_checkpoints_are_refused(torchrun, images, tmp_path):
     train(Training(images, replace(SETTINGS, steps=2)), tmp_path / "0", progress=False)
     status, message = torchrun(tmp_path, tmp_path, dies_at=-2)
     assert status != 0
     assert "is not the same for all processes; choose a folder that every machine can see" in message
+
+
+def test_a_checkpoint_that_another_process_does_not_see_is_refused(images, monkeypatch, tmp_path):
+    monkeypatch.setattr(adversarial, "agree", lambda *_: False)
+    with pytest.raises(ValueError, match="is not the same for all processes; choose a folder that every machine can see"):
+        train(images, SETTINGS, tmp_path, progress=False)
 
 
 def test_the_gradients_of_two_processes_are_the_means_over_their_shares(pair, images, monkeypatch):

@@ -210,24 +210,26 @@ def test_a_move_of_a_weight_goes_to_the_best_point_of_its_circles(rng):
     assert (quotient(moved[:, None])[:, 0] >= quotient(circles_of(m, (y,), 5)).amax(-1) - 2e-2).all()
 
 
-def test_the_search_reaches_99_percent_of_the_exact_constant_on_48_of_50_matrices(rng):
+@pytest.mark.parametrize(("matrices", "least"), [(10, 9), pytest.param(50, 48, marks=pytest.mark.nightly)])
+def test_the_search_reaches_99_percent_of_the_exact_constant_on_nearly_all_matrices(rng, matrices, least):
     reached = 0
-    for _ in range(50):
+    for _ in range(matrices):
         W = gaussian(int(torch.randint(2, 60, (1,), generator=rng)), 2, rng)
         found, exact = estimate_wdc(W, rng, starts=32, rounds=6), exact_wdc(W)
         assert found.value <= exact.value + 1e-12
         reached += found.value >= 0.99 * exact.value
-    assert reached >= 48
+    assert reached >= least
 
 
-def test_the_search_beats_twenty_thousand_random_pairs_on_nine_of_ten_matrices(rng):
+@pytest.mark.parametrize(("rounds", "least"), [(1, 4), pytest.param(2, 9, marks=pytest.mark.nightly)])
+def test_the_search_beats_twenty_thousand_random_pairs_on_nearly_all_matrices(rng, rounds, least):
     won = 0
-    for rows in (50, 100, 200, 400, 800) * 2:
+    for rows in (50, 100, 200, 400, 800) * rounds:
         W = gaussian(rows, 10, rng)
         found = estimate_wdc(W, rng, starts=16, rounds=8)
         assert wdc_residual(W, found.x, found.y).item() == pytest.approx(found.value, rel=1e-12)
         won += found.value > wdc_residual(W, *unit(2, 20_000, 10, rng=rng)).max()
-    assert won >= 9
+    assert won >= least
 
 
 @pytest.mark.parametrize("rows", [1, 2, 9])
