@@ -9,6 +9,7 @@ from numbers import Integral, Real
 from reprlib import repr as shortened
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -110,11 +111,17 @@ def check_seed(seed: Any, name: str = "seed") -> int:
     return int(seed)
 
 
+def check_whole(**numbers: Any) -> None:
+    """Raise unless every value is a whole number, no bool."""
+    for name, number in numbers.items():
+        if not _is_whole(number):
+            raise TypeError(f"{name} is {told(number)}, but a whole number is required; round it.")
+
+
 def check_counts(least: int = 1, /, **counts: Any) -> None:
     """Raise unless every count is a whole number, no bool, and at least `least`."""
+    check_whole(**counts)
     for name, count in counts.items():
-        if not _is_whole(count):
-            raise TypeError(f"{name} is {told(count)}, but a whole number is required; round it.")
         if int(count) < least:
             raise ValueError(f"{name} is {told(count)}, but it must be at least {least}; give a larger one.")
 
@@ -149,6 +156,13 @@ def check_numbers(**numbers: Any) -> None:
             raise TypeError(f"{name} is {told(number)}, but a number is required; use float(…).")
         if not isfinite(number):
             raise ValueError(f"{name} is {told(number)}, but a finite number is required; give another one.")
+
+
+def check_switches(**switches: Any) -> None:
+    """Raise unless every value is a Boolean."""
+    for name, value in switches.items():
+        if not isinstance(value, bool | np.bool_):
+            raise TypeError(f"{name} is {told(value)}, but True or False is required; give one of them.")
 
 
 def check_positive(**numbers: Any) -> None:

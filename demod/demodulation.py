@@ -18,12 +18,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from demod.arguments import check_alike, check_counts, check_generator, check_precision, check_seed
+from demod.arguments import check_alike, check_counts, check_generator, check_numbers, check_precision, check_seed
 from demod.baselines.shading import LEAST_PEAK
 from demod.data import SIDE, invert, load_mnist, mnist_available, random_distortions, resize
 from demod.dcgan import load_generator
 from demod.descent import Solution, descend
-from demod.descent.rule import Rule, check_numbers
+from demod.descent.rule import Rule
 from demod.descent.units import unit_of
 from demod.generators import Generator, restrict
 from demod.priors.image import draw_codes

@@ -18,9 +18,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from demod.arguments import check_numbers, check_whole
 from demod.baselines.estimate import Estimate
 from demod.baselines.shading import GREY_LEVEL, check_images, exposed, observed
-from demod.descent.rule import check_numbers, check_whole
 
 try:
     import SimpleITK as sitk

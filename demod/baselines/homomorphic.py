@@ -18,9 +18,9 @@ import torch
 from scipy.ndimage import gaussian_filter
 from torch import Tensor
 
+from demod.arguments import check_numbers
 from demod.baselines.estimate import Estimate
 from demod.baselines.shading import GREY_LEVEL, check_images, exposed, observed
-from demod.descent.rule import check_numbers
 
 
 def solve(y: Tensor, *, width: float = 10.0, mask: Tensor | None = None) -> Estimate:

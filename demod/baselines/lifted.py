@@ -22,9 +22,9 @@ from math import inf
 import torch
 from torch import Tensor
 
+from demod.arguments import check_numbers
 from demod.baselines.convex import SOLVERS, cp, minimise, unit_scale
 from demod.baselines.estimate import Estimate, check_subspaces, subspace_estimate
-from demod.descent.rule import check_numbers
 
 INTERIOR_POINT = 20  # the most columns for which CLARABEL, the more exact one, is affordable
 DEPENDENT = 1e-10  # a singular value, relative to the largest, below which observations count as dependent

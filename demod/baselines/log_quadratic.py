@@ -9,11 +9,11 @@ fitted stands in `log_subspace`.
 import torch
 from torch import Tensor
 
+from demod.arguments import check_whole
 from demod.baselines import log_subspace
 from demod.baselines.estimate import Estimate
 from demod.baselines.shading import check_images
 from demod.baselines.subspaces import Subspace
-from demod.descent.rule import check_whole
 
 DEVIATION = 10.0  # of each coefficient: a prior that only keeps the fit defined
 

@@ -21,9 +21,9 @@ factorization. IEEE Transactions on Information Theory 64(3), 2018.
 import torch
 from torch import Tensor
 
+from demod.arguments import check_numbers, check_whole
 from demod.baselines.estimate import Estimate, check_subspaces, subspace_estimate
 from demod.descent.balancing import balanced
-from demod.descent.rule import check_numbers, check_whole
 
 PURSUIT = 50  # the most supports that are tried in one regression
 STALLED = 1e-9  # relative change of the residual below which an iteration has gained nothing

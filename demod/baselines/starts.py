@@ -14,8 +14,7 @@ from math import inf
 import torch
 from torch import Tensor
 
-from demod.arguments import check_counts, check_stream
-from demod.descent.rule import check_numbers, check_whole
+from demod.arguments import check_counts, check_numbers, check_stream, check_whole
 from demod.generators import Generator
 
 

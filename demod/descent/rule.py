@@ -1,12 +1,8 @@
 """The rule of the iteration: what stays the same for all problems and all iterations of Algorithm 1."""
 
 from dataclasses import dataclass
-from numbers import Integral, Real
-from typing import Any
 
-import numpy as np
-
-from demod.arguments import check_counts
+from demod.arguments import check_counts, check_numbers, check_switches
 
 
 @dataclass(frozen=True)
@@ -43,24 +39,3 @@ class Rule:
     def reflects_at(self, i: int) -> bool:
         """Return whether line 3 runs at iteration i."""
         return self.reflect_every > 0 and i % self.reflect_every == 0
-
-
-def check_numbers(**numbers: Any) -> None:
-    """Raise TypeError unless every value is a real number; a Boolean is none."""
-    for name, value in numbers.items():
-        if isinstance(value, bool | np.bool_) or not isinstance(value, Real):
-            raise TypeError(f"{name} is {value!r}, but a number is required; give a float.")
-
-
-def check_whole(**numbers: Any) -> None:
-    """Raise TypeError unless every value is a whole number; a Boolean is none."""
-    for name, value in numbers.items():
-        if isinstance(value, bool | np.bool_) or not isinstance(value, Integral):
-            raise TypeError(f"{name} is {value!r}, but a whole number is required; round it.")
-
-
-def check_switches(**switches: Any) -> None:
-    """Raise TypeError unless every value is a Boolean."""
-    for name, value in switches.items():
-        if not isinstance(value, bool | np.bool_):
-            raise TypeError(f"{name} is {value!r}, but True or False is required; give one of them.")

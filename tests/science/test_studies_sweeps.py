@@ -164,10 +164,10 @@ def test_a_sweep_that_is_killed_leaves_the_bytes_of_one_that_is_not(tmp_path, ha
 
 
 def test_a_cluster_leaves_the_same_bytes(tmp_path):
-    sweep(draw_task, TASKS, tmp_path / "here", seed=1, jobs=1)
+    sweep(draw_number, TASKS, tmp_path / "here", seed=1, jobs=1)
     local = {"processes": False, "n_workers": 2, "threads_per_worker": 1, "dashboard_address": None}
     with distributed.LocalCluster(**local) as cluster, distributed.Client(cluster), joblib.parallel_config(backend="dask"):
-        sweep(draw_task, TASKS, tmp_path / "cluster", seed=1)
+        sweep(draw_number, TASKS, tmp_path / "cluster", seed=1)
     assert contents(tmp_path / "cluster") == contents(tmp_path / "here")
 
 
