@@ -161,6 +161,4 @@ def _check_mask(G: Generator, observed: Tensor) -> None:
     check_generator(G=G)
     check_finite(observed=observed)
     if observed.shape[-1:] != G.widths[-1:]:
-        raise ValueError(
-            f"observed has shape {tuple(observed.shape)}, but G produces {G.widths[-1]} entries; use .flatten(-2)."
-        )
+        raise ValueError(f"observed has shape {tuple(observed.shape)}, but G produces {G.widths[-1]} entries; flatten it.")
