@@ -263,8 +263,8 @@ def _start(
         check_finite(**{name: z})
         if z.shape != shape or z.dtype != y.dtype or z.device != y.device:
             raise ValueError(
-                f"{name} is {z.dtype} {tuple(z.shape)} on {z.device}, but y asks for {y.dtype} {shape} on {y.device}: "
-                "one code for each problem."
+                f"{name} is {z.dtype} {tuple(z.shape)}, but y asks for {y.dtype} {shape}: "
+                f"one code for each problem, on {y.device}."
             )
         if G.homogeneous and not z.any(-1).all():
             raise ValueError(f"{name} is zero for some problem, where no descent begins: G(0) = 0 stays; start elsewhere.")
