@@ -488,7 +488,8 @@ DRAWN_FROM_A_SEED = {
 
 @pytest.mark.parametrize("draw", [*DRAWN_FROM_A_SEED.values(), lambda seed: mnist_problems(0, 1, seed)])
 @pytest.mark.parametrize("seed", [-1, 2**63, 10**20])
-def test_a_seed_out_of_range_is_refused_before_anything_is_drawn(files, draw, seed):
+def test_a_seed_out_of_range_is_refused(files, tmp_path, draw, seed):
+    put(tmp_path / "cache", files, packed=False)
     with pytest.raises(ValueError, match=rf"seed is {seed}, but it must be"):
         draw(seed)
 
