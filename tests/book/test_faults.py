@@ -94,9 +94,9 @@ def test_killed_builds_tear_no_book_and_change_no_array(tmp_path, kills):
             assert_same(arrays(root), first)
             last = contents(html)
     assert contents(html).keys() == names
-    left = {path.name for path in (root / "_build").iterdir()}
-    assert left == {"html", "executed", "figures", "numbers", "running", "stage", "lock"}
-    assert list((root / "_build/running").iterdir()) == []
+    left = {path.name for path in (root / "_build").iterdir()} - {"running"}  # there only if the last build ran a chapter
+    assert left == {"html", "executed", "figures", "numbers", "stage", "lock"}
+    assert list((root / "_build").glob("running/*")) == []
 
 
 HANGS = """from pathlib import Path

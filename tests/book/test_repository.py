@@ -507,7 +507,7 @@ def environment(checkout):
     for tool in ("ruff", "mypy", "lint-imports", "deptry", "demod"):
         (checkout / ".venv/bin" / tool).write_text(f'#!/bin/sh\necho "{tool} $*" >> calls\n')
     browser = 'if [ "$1" = tests/chromium.py ]; then echo "${BROWSER:-no browser: the remedy}"; test "$BROWSER"; exit; fi'
-    noted = 'echo "$* $CHROMIUM" >> calls; exit ${PYTEST:-0}'
+    noted = 'echo "$* $CHROMIUM" >> calls; exit ${STATUS:-0}'
     (checkout / ".venv/bin/python").write_text(f"#!/bin/sh\n{browser}\n{noted}\n")
     for tool in (checkout / ".venv/bin").iterdir():
         tool.chmod(0o755)
@@ -528,7 +528,7 @@ def test_without_a_browser_all_else_runs_and_the_last_line_is_the_remedy(environ
 
 @pytest.mark.parametrize("status", [0, 1])
 def test_with_a_browser_the_tests_decide(environment, status):
-    done = make(environment, "test", BROWSER="/a/browser", PYTEST=str(status))
+    done = make(environment, "test", BROWSER="/a/browser", STATUS=str(status))
     assert (done.returncode == 0) is (status == 0)
     last = (environment / "calls").read_text().splitlines()[-1]
     assert "--ignore" not in last
