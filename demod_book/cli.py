@@ -424,10 +424,11 @@ def compare(
 
 
 def _last_build(layout: "Layout") -> dict[str, Any]:
-    """Return the stamp of the book that is there: profile, chapters, whether MNIST was at hand."""
-    from demod.artifacts import read_json
-    from demod_book.build.build import CARD
+    """Return the card of the book that is there; without one the command ends."""
+    from demod_book.build.build import last_build
+    from demod_book.build.folders import BuildError
 
-    if not (layout.html / CARD).is_file():
-        _fail(ValueError("there is no book yet; run `demod build` first."))
-    return read_json(layout.html / CARD)
+    try:
+        return last_build(layout)
+    except BuildError as error:
+        _fail(error)

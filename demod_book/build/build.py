@@ -10,6 +10,7 @@ import time
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import torch
 from joblib import cpu_count
@@ -87,6 +88,20 @@ def build(
     index = escape(str(_relative(layout.html / "index.html")))
     console.print(f"{len(chapters)} chapters in {time.monotonic() - start:.0f} s. Read them: open {index}", soft_wrap=True)
     return layout.html
+
+
+def last_build(layout: Layout) -> dict[str, Any]:
+    """Return the card of the book that is there: its profile, its chapters, whether MNIST was at hand.
+
+    Raises
+    ------
+    BuildError
+        If there is no book.
+    """
+    card = layout.html / CARD
+    if not card.is_file():
+        raise BuildError("there is no book yet; run `demod build` first.")
+    return read_json(card)
 
 
 def _explained(error: OSError) -> BuildError:
