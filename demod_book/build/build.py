@@ -91,7 +91,7 @@ def build(
 
 
 def last_build(layout: Layout) -> dict[str, Any]:
-    """Return what the book that is there was made from: its profile, its chapters, whether MNIST was at hand.
+    """Return the card of the book that is there: its profile, its chapters, whether MNIST was at hand.
 
     Raises
     ------

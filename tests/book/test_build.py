@@ -116,7 +116,7 @@ def test_an_edited_chapter_runs_alone_and_edited_prose_runs_nothing(book):
 def test_a_warning_of_jupyter_book_fails_the_build_and_leaves_the_good_book(book):
     root = shutil.copytree(book, book.with_name("warned"))
     before = contents(root / "_build/html")
-    write_book(root, notebook("steady", FIGURE, TEXT, CLAIM, prose("{glue:text}`question`")), notebook("other"))
+    write_book(root, notebook("steady", FIGURE, TEXT, CLAIM, prose("See {ref}`question`.")), notebook("other"))
     with pytest.raises(BuildError, match=r"chapters/steady.ipynb.*question"):
         run(root)
     assert contents(root / "_build/html") == before

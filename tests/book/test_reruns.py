@@ -162,6 +162,13 @@ def test_what_jupyterlab_and_editors_leave_is_no_source_and_stops_nothing(tmp_pa
     assert set_address(Layout(tmp_path), "") == []
 
 
+def test_a_package_named_like_the_folder_of_checkpoints_is_a_source(tmp_path):
+    for name in ("training/digits/run.safetensors", "data/t10k.gz", "demod/training/loop.py"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text("x")
+    assert sources(tmp_path).keys() == {"demod/training/loop.py"}
+
+
 @pytest.mark.parametrize(
     "content", ["root: [", "\t- x", "root: \x00", "", "chapters: []", "format: jb-book\nroot: x\nchapters:\n- file: x"]
 )
