@@ -109,9 +109,9 @@ def test_processes_that_see_different_checkpoints_are_refused(torchrun, images, 
 
 
 def test_a_checkpoint_that_another_process_does_not_see_is_refused(images, monkeypatch, tmp_path):
-    monkeypatch.setattr(adversarial, "agree", lambda *_: False)
+    monkeypatch.setattr(loop, "agree", lambda *_: False)
     with pytest.raises(ValueError, match="is not the same for all processes; choose a folder that every machine can see"):
-        train(images, SETTINGS, tmp_path, progress=False)
+        train(Training(images, SETTINGS), tmp_path, progress=False)
 
 
 def test_the_gradients_of_two_processes_are_the_means_over_their_shares(pair, images, monkeypatch):
