@@ -25,7 +25,7 @@ from demod.dcgan import load_generator
 from demod.descent import Solution, descend
 from demod.descent.rule import Rule
 from demod.descent.units import unit_of
-from demod.generators import Generator, restrict
+from demod.generators import CentredGenerator, Generator, restrict
 from demod.priors.image import draw_codes
 
 PIXELS = SIDE * SIDE
@@ -42,6 +42,7 @@ class Setting:
     step : step size in units of the mean-squared loss
     momentum, iterations, reflect_every, balance, simultaneous : as in `descend`, whose rule they make
     starts : runs from independent starting codes, of which the one with the least residual is kept
+    brightened_below : an image whose peak is below this is divided by its peak before the descent, in (0, 1]
 
     Raises
     ------
@@ -56,13 +57,16 @@ class Setting:
     balance: bool
     starts: int
     simultaneous: bool = False
+    brightened_below: float = LEAST_PEAK
 
     def __post_init__(self) -> None:
         """Check the settings."""
-        check_numbers(step=self.step)
+        check_numbers(step=self.step, brightened_below=self.brightened_below)
         check_counts(starts=self.starts)
         if not 0 < self.step < inf:
             raise ValueError(f"step is {self.step}, but a step size is positive and finite; 1 is the paper's.")
+        if not 0 < self.brightened_below <= 1:
+            raise ValueError(f"brightened_below is {self.brightened_below}, but a peak is in (0, 1]; 1 is for all images.")
         self.rule()
 
     def rule(self) -> Rule:
@@ -70,12 +74,15 @@ class Setting:
         return Rule(self.momentum, self.iterations, 0.0, self.reflect_every, self.balance, self.simultaneous)
 
 
+# The published settings see an image as it is unless it is dim; the best one sees every image at its full brightness.
 PAPER_SETTING = Setting(step=1.0, momentum=0.9, iterations=500, reflect_every=1, balance=True, starts=1)
 NOTEBOOK_SETTING = Setting(
     step=1.0, momentum=0.9, iterations=500, reflect_every=100, balance=True, starts=1, simultaneous=True
 )
 RELU_SETTING = Setting(step=6.0, momentum=0.9, iterations=500, reflect_every=1, balance=True, starts=2)
-BEST_SETTING = Setting(step=32.0, momentum=0.9, iterations=500, reflect_every=25, balance=False, starts=1)
+BEST_SETTING = Setting(
+    step=32.0, momentum=0.9, iterations=500, reflect_every=25, balance=False, starts=1, brightened_below=1.0
+)
 
 
 @dataclass(frozen=True)
@@ -117,8 +124,8 @@ def recover(
 ) -> Recovery:
     """Recover signal and modulator from observations y: (*B, 64, 64) in [0, 1].
 
-    Trained generators make images with a peak near 1. So an image whose peak is below 0.92 is divided by its peak first, and
-    the modulator multiplied by it afterwards: c y has the signal of y.
+    Trained generators make images with a peak near 1. So an image is divided by its peak first, and the modulator multiplied
+    by it afterwards: c y has the signal of y. `Setting.brightened_below` says up to which peak.
 
     Parameters
     ----------
@@ -153,7 +160,7 @@ def recover(
     if mask is not None:
         first = restrict(G1, (mask.flatten() if mask.ndim == 2 else mask.reshape(-1, PIXELS)).to(y))
     peaks = rows.amax(-1)
-    brightness = torch.where((peaks > 0) & (peaks < LEAST_PEAK), peaks, 1.0)
+    brightness = torch.where((peaks > 0) & (peaks < setting.brightened_below), peaks, 1.0)
     solution = _descend(first, G1, G2, rows / brightness[:, None], setting, rng)
     kept = solution.objective[-1].argmin(0)
     column = torch.arange(len(kept), device=y.device)
@@ -178,7 +185,7 @@ def _descend(
 ) -> Solution:
     """Return all starts, (starts, N, …), for images (N, 4096) whose signal is seen through `first`."""
     batch = (setting.starts, len(rows))
-    h, m = (draw_codes(G, batch, rng).to(rows) if hasattr(G, "centre") else None for G in (G1, G2))
+    h, m = (draw_codes(G, batch, rng).to(rows) if isinstance(G, CentredGenerator) else None for G in (G1, G2))
     rule = setting.rule()
     return descend(
         first,

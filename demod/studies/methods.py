@@ -202,8 +202,9 @@ def _refuse_changes(given: Observation) -> None:
         raise ValueError("iterations and starts are of a descent, and the method is none; leave them out.")
 
 
-_tuned = _descent(BEST_SETTING, lambda _: dcgan(SIGNAL_PRIOR), _modulators)
-_untuned = _descent(BEST_SETTING, lambda _: dcgan("digits"), _modulators)
+STUDIED = replace(BEST_SETTING, brightened_below=PAPER_SETTING.brightened_below)  # as the stored study was made
+_tuned = _descent(STUDIED, lambda _: dcgan(SIGNAL_PRIOR), _modulators)
+_untuned = _descent(STUDIED, lambda _: dcgan("digits"), _modulators)
 _paper = _descent(PAPER_SETTING, lambda _: dcgan("digits"), _modulators)
 _notebook = _descent(NOTEBOOK_SETTING, lambda _: by_instance("digits"), lambda _: by_instance("distortions"))
 _relu = _descent(RELU_SETTING, lambda _: relu("digits"), lambda given: relu(given.family))
