@@ -1,4 +1,4 @@
-"""Where the browser comes from: `python tests/pages/chromium.py` prints the path of a Chromium that starts.
+"""Where the browser comes from: `python tests/chromium.py` prints the path of a Chromium that starts.
 
 In this order: the one that CHROMIUM names; one on the path; one in playwright's cache; one that playwright downloads there,
 which needs no root; one that apt-get installs, where root runs it. Nothing asks a question, and nothing waits without end.
