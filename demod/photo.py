@@ -1,15 +1,16 @@
 """Any picture as an observation: read it, cut it to 64 × 64 pixels, recover, and write what was found into one folder.
 
-A result is doubted for three reasons, each with a bound that held-out images of the kind that was trained on keep.
-- The residual. If w0 and x0 have images in the ranges of the generators at mean-squared distances e₁ and e₂, all pixels
-  lying in [0, 1], then their product is within
+A result is doubted for three reasons, each with a bound that held-out images of the kind that was trained on keep: the
+residual, the ink, the black level. If w0 and x0 have images in the ranges of the generators at mean-squared distances e₁ and
+e₂, all pixels lying in [0, 1], then their product is within
 
-      ‖w ⊙ x - w0 ⊙ x0‖² / 4096 ≤ (√e₁ + √e₂)²
+    ‖w ⊙ x - w0 ⊙ x0‖² / 4096 ≤ (√e₁ + √e₂)²
 
-  of y. The cards of the generators state the largest distances among held-out images.
-- The ink. A digit that is small or lies under little light leaves a small residual even where it is recovered wrong. So the
-  ink of the picture under the recovered light, 1 - y/x, is compared with that of the signal, 1 - w.
-- The black level. Ink is dark; where no pixel is, black is not 0, or there is no ink.
+of y. The cards of the generators state the largest distances among held-out images: that is the bound on the residual. But a
+digit that is small or lies under little light leaves a small residual even where it is recovered wrong. So the ink of the
+picture under the recovered light, 1 - y/x, is compared with that of the signal, 1 - w. And ink is dark: where no pixel is,
+black is not 0, or there is no ink.
+
 Beyond a bound the picture is out of the range of the priors, or the descent found a poor minimum. Within the bounds nothing
 is proved: many pairs explain one product.
 """
