@@ -14,7 +14,7 @@ from torch import Tensor
 
 from demod.descent.blocks import blocks
 from demod.descent.lines import Descent
-from demod.descent.problem import check_problem, check_values
+from demod.descent.problem import check_problem
 from demod.descent.progress import Progress
 from demod.descent.rule import Rule
 from demod.descent.solution import Solution
@@ -84,12 +84,10 @@ def descend(
     rule = Rule(momentum, iterations, tolerance, reflect_every, homogeneous if balance is None else balance, simultaneous)
     eta = None if step_size is None else step_sizes(step_size, y)[..., None]
     unit = code_unit(y) if homogeneous else torch.ones_like(y[..., :1])
-    observed, y = y, y.detach() / unit / unit
+    y = y.detach() / unit / unit
     scale = code_scale(G1, G2, y) if is_gaussian(G1) and is_gaussian(G2) else None
     eta = default_step_size(G1, G2, y)[..., None] if eta is None else eta * unit * unit
     h, m = starting_code("h", G1, h, y, unit, scale, rng), starting_code("m", G2, m, y, unit, scale, rng)
-    for name, G, z in (("G1", G1, h), ("G2", G2, m)):
-        check_values(name, G, z, observed)
     h, m, history, fate = _in_blocks(G1, G2, y, h, m, eta, rule)
     h, m, history = h * unit, m * unit, history * unit[..., 0] * unit[..., 0] * unit[..., 0] * unit[..., 0]
     converged, diverged, spent = fate
