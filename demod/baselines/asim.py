@@ -21,8 +21,10 @@ from demod.descent.balancing import balanced
 from demod.descent.problem import check_networks
 from demod.generators import Generator
 from demod.objective import check_observation
+from demod.torch_state import in_full_precision
 
 
+@in_full_precision
 def solve(
     G1: Generator,
     G2: Generator,

@@ -21,8 +21,10 @@ from demod.descent.solution import Solution
 from demod.descent.starts import code_scale, default_step_size, is_gaussian, starting_code, step_sizes
 from demod.descent.units import code_unit
 from demod.generators import Generator
+from demod.torch_state import in_full_precision
 
 
+@in_full_precision
 def descend(
     G1: Generator,
     G2: Generator,

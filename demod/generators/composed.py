@@ -6,6 +6,7 @@ from torch import Tensor
 from demod.arguments import check_alike, check_finite, check_generator
 from demod.generators.protocol import Generator, Pullback, networks, pick
 from demod.generators.relu import ReLUGenerator
+from demod.torch_state import in_full_precision
 
 
 class Constant:
@@ -77,6 +78,7 @@ class Measured:
         value, pull = self.G.vjp(z)
         return self._measure(value), lambda u: pull(u @ self.A.detach())
 
+    @in_full_precision
     def _measure(self, value: Tensor) -> Tensor:
         check_alike(**{"G(z)": value, "A": self.A[0]})
         return value @ self.A.mT

@@ -6,6 +6,8 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor
 
+from demod.torch_state import in_full_precision
+
 
 @contextmanager
 def recording() -> Iterator[None]:
@@ -19,12 +21,14 @@ def keepable(x: Tensor) -> Tensor:
     return x.detach().clone() if x.is_inference() and not torch.is_inference_mode_enabled() else x
 
 
+@in_full_precision
 def automatic_vjp(function: Callable[[Tensor], Tensor], z: Tensor) -> tuple[Tensor, Callable[[Tensor], Tensor]]:
     """Return (f(z), pullback), u ↦ J_f(z)ᵀ u, by automatic differentiation; neither is recorded for another one."""
     with recording():
         z = keepable(z).detach().requires_grad_()
         value = function(z)
 
+    @in_full_precision
     def pullback(u: Tensor) -> Tensor:
         with torch.inference_mode(False):
             return torch.autograd.grad(value, z, keepable(u).detach(), retain_graph=True)[0]

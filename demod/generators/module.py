@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from demod.arguments import check_counts, check_floats, told
 from demod.generators.differentiation import automatic_vjp, keepable, recording
 from demod.generators.protocol import Pullback
+from demod.torch_state import in_full_precision
 
 TRIAL = 2  # codes of the trial call: one code alone would not show whether there is a batch dimension
 
@@ -29,6 +30,7 @@ class ModuleGenerator:
         self.shape = self._trial(latent)
         self.widths: tuple[int, ...] = (latent, prod(self.shape))
 
+    @in_full_precision
     def __call__(self, z: Tensor) -> Tensor:
         """Return G(z): (*B, latent) -> (*B, ℓ)."""
         self._check(z)

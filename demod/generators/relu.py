@@ -32,6 +32,7 @@ from demod.arguments import (
 from demod.generators.assumptions import truncation_constant
 from demod.generators.differentiation import keepable
 from demod.generators.protocol import Pullback
+from demod.torch_state import in_full_precision
 
 PARALLEL = 1e-9  # the sine below which a direction counts as running along a wall
 
@@ -146,6 +147,7 @@ class ReLUGenerator:
         check_place(dtype, device)
         return ReLUGenerator([W.to(device=device, dtype=dtype) for W in self.weights], alpha=self.alpha)
 
+    @in_full_precision
     def __call__(self, z: Tensor) -> Tensor:
         """Return G(z), shape (*B, ℓ)."""
         self._check(z)
@@ -154,6 +156,7 @@ class ReLUGenerator:
             z = _apply(W, z).relu()
         return z
 
+    @in_full_precision
     @torch.no_grad()
     def vjp(self, z: Tensor) -> tuple[Tensor, Pullback]:
         """Return (G(z), pullback), pullback: (*B, ℓ) -> (*B, n), u ↦ Λ_zᵀ u."""
@@ -165,6 +168,7 @@ class ReLUGenerator:
             z = z.relu()
         return z, partial(self._pull, masks)
 
+    @in_full_precision
     @torch.no_grad()
     def one_sided_vjp(self, z: Tensor, direction: Tensor) -> tuple[Tensor, Pullback]:
         """Return (G(z), pullback) with u ↦ lim Λ_{z + δv}ᵀ u for δ → 0+ and v the direction, shape (*B, n).
@@ -181,6 +185,7 @@ class ReLUGenerator:
             z, direction = z.relu(), direction * masks[-1]
         return z, partial(self._pull, masks)
 
+    @in_full_precision
     @torch.no_grad()
     def kinks(self, z: Tensor, *, tolerance: float = 0.0) -> tuple[Tensor, ...]:
         """Return for each layer which of its units stand at a kink at z, shapes (*B, n_i).
@@ -197,6 +202,7 @@ class ReLUGenerator:
             z = z.relu()
         return tuple(at_kink)
 
+    @in_full_precision
     @torch.no_grad()
     def next_kink(self, z: Tensor, direction: Tensor) -> tuple[Tensor, Tensor]:
         """Return how far z moves along v, the direction, before a unit switches, and the unit normal of the wall it meets.
@@ -219,6 +225,7 @@ class ReLUGenerator:
             first, Lambda = torch.minimum(t, first), rows * (inputs > 0)[..., None]
         return first, normal
 
+    @in_full_precision
     @torch.no_grad()
     def active_map(self, z: Tensor) -> Tensor:
         """Return Λ_z, shape (*B, ℓ, n): the matrix of the linear piece that contains z."""
@@ -231,6 +238,7 @@ class ReLUGenerator:
             Lambda = W @ Lambda * (z > 0)[..., None]
         return Lambda
 
+    @in_full_precision
     @torch.no_grad()
     def _pull(self, masks: list[Tensor], u: Tensor) -> Tensor:
         """Return the product of the masked transposes with u, (*B, ℓ) -> (*B, n)."""

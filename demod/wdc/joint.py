@@ -18,6 +18,7 @@ from torch import Tensor
 
 from demod.arguments import check_alpha, check_counts, check_stream
 from demod.expectation import expected_cosine, expected_gram
+from demod.torch_state import in_full_precision
 from demod.wdc.residuals import active_rows, check_last_layers, expected_energy, joint_matrix, joint_weights
 from demod.wdc.search import climb, directions, gaps, go_to, in_blocks, inner, move_mask, random_codes, switches
 
@@ -40,6 +41,7 @@ class JointWDCBound:
     y: Tensor
 
 
+@in_full_precision
 @torch.no_grad()
 def estimate_joint_wdc(
     B: Tensor,

@@ -23,6 +23,7 @@ import torch
 from torch import Tensor
 
 from demod.arguments import check_alpha, check_counts, check_stream
+from demod.torch_state import in_full_precision
 from demod.wdc.residuals import BLOCK, WDCBound, active_rows, check_matrix, wdc_matrix
 
 INSIDE = 1e-9  # radians: how far beyond a switch a code is put
@@ -30,6 +31,7 @@ SCREENED = 32  # a start is the best of so many random ones: one costs less than
 MERGE = 1e-12  # radians: between switches closer than this no code is put
 
 
+@in_full_precision
 @torch.no_grad()
 def estimate_wdc(
     W: Tensor,

@@ -36,7 +36,7 @@ from demod.baselines import (
 from demod.baselines.subspaces import Subspace, principal_subspace
 from demod.data import FAMILIES, distortion, distortion_images, invert, modulator_images, random_distortions, resize
 from demod.dcgan import discriminator_network, generator_network, load_generator, load_notebook_generator
-from demod.demodulation import Recovery, Setting, align, drawn_problems, recover, score
+from demod.demodulation import Recovery, Setting, align, recover, score
 from demod.descent import code_scale, default_step_size, descend, outer_product_error, relative_residual
 from demod.generators import (
     Constant,
@@ -344,7 +344,6 @@ CALLS: dict[str, Callable[[], Any]] = {
     ),
     "align": lambda: align(images(), images(1)),
     "score": lambda: score(images(), images(1)),
-    "drawn_problems": lambda: drawn_problems(1),
     "distortion": lambda: distortion(np.linspace(-1, 1, 3), 25.0),
     "distortion_images": lambda: distortion_images()[::900],
     "random_distortions": lambda: random_distortions(2, seed=1),
