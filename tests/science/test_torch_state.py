@@ -376,7 +376,6 @@ CALLS: dict[str, Callable[[], Any]] = {
         f"run_method, {name}": lambda name=name: run_method({"method": name, "n": 1, "ell": 20, "trials": 1}, stream())
         for name in (*SUBSPACES, *SPARSITY)
     },
-    "run_method, inversion": lambda: run_method({"method": "inversion", "n": 2, "ell": 20, "trials": 1}, stream()),
     "Training": lambda: one_step(Training(random_distortions(4, seed=1), TrainingSettings(latent=3, base_width=2, steps=1))),
     "Autoencoding": lambda: one_step(
         Autoencoding(random_distortions(4, seed=1), AutoencoderSettings((3, 8), steps=1, encoder=5, batch_size=2))
