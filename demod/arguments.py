@@ -133,6 +133,22 @@ def check_widths(**widths: Any) -> None:
             raise ValueError(f"{name} is {told(value)}, but a network needs (n, …, l): two or more positive integers.")
 
 
+def check_picks(numbers: Any, count: int) -> Tensor:
+    """Return the numbers of networks as a tensor; raise unless they are whole, shape () or (K,), and in [0, count)."""
+    if _is_whole(numbers):
+        numbers = torch.tensor(int(numbers) if abs(int(numbers)) < SEEDS else -1, device="cpu")
+    if not isinstance(numbers, Tensor):
+        raise TypeError(f"numbers is {told(numbers)}, but a torch.Tensor of whole numbers is required; use torch.tensor.")
+    if numbers.layout != torch.strided or numbers.dtype != torch.long or numbers.ndim > 1 or numbers.is_meta:
+        raise ValueError(
+            f"numbers is {numbers.dtype} {tuple(numbers.shape)} on {numbers.device}, but torch.long, shape () or (K,), is "
+            "required; flatten them, and use .long()."
+        )
+    if not ((numbers >= 0) & (numbers < count)).all():
+        raise ValueError(f"numbers has entries outside of 0, …, {count - 1}, the {count} networks; leave them out.")
+    return numbers
+
+
 def check_batch(batch: Any) -> None:
     """Raise unless batch is a shape, possibly empty."""
     if not isinstance(batch, Sequence) or not all(_is_whole(size) and int(size) >= 0 for size in batch):
@@ -141,8 +157,11 @@ def check_batch(batch: Any) -> None:
 
 def check_place(dtype: Any = None, device: Any = None) -> None:
     """Raise unless numbers can be kept in this type and on this device; None is what they are kept in now."""
-    if dtype is not None and dtype not in FLOATS:
-        raise ValueError(f"dtype is {dtype}, but weights are real numbers; use torch.float64 or torch.float32.")
+    if dtype is not None and not (isinstance(dtype, torch.dtype) and dtype in FLOATS):
+        raise ValueError(
+            f"dtype is {dtype if isinstance(dtype, torch.dtype | str) else told(dtype)}, but "
+            "weights are real numbers; use torch.float64 or torch.float32."
+        )
     try:
         torch.empty(0, device=device)
     except (RuntimeError, TypeError, AssertionError) as error:

@@ -60,6 +60,8 @@ def expected_gram(x: Tensor, y: Tensor) -> Tensor:
 def angle_map(theta: Tensor) -> Tensor:
     """Return g(θ), same shape; angles in radians, in [0, π]."""
     check_floats(theta=theta)
+    if not ((theta >= 0) & (theta <= torch.pi * (1 + 4 * torch.finfo(theta.dtype).eps))).all():
+        raise ValueError("theta has entries outside [0, π], but angles between vectors are required; convert to radians.")
     return torch.arccos((((torch.pi - theta) * theta.cos() + theta.sin()) / torch.pi).clamp(-1, 1))
 
 

@@ -15,13 +15,16 @@ import torch
 from torch import Tensor
 
 from demod.arguments import check_generator
-from demod.baselines.estimate import Estimate, check_batch, check_precision_of
+from demod.baselines.estimate import Estimate, check_batch
 from demod.baselines.starts import AdamCode, best_length, check_starts, draw_starts, least
 from demod.descent.balancing import balanced
+from demod.descent.problem import check_networks
 from demod.generators import Generator
 from demod.objective import check_observation
+from demod.torch_state import in_full_precision
 
 
+@in_full_precision
 def solve(
     G1: Generator,
     G2: Generator,
@@ -62,7 +65,7 @@ def solve(
     check_generator(G1=G1, G2=G2)
     check_observation(G1, G2, y)
     check_batch(y)
-    check_precision_of(G1=G1, G2=G2, y=y)
+    check_networks(y, G1=G1, G2=G2)
     if not isinstance(weights, tuple | list) or len(weights) != 2:
         raise ValueError(f"weights is {weights!r}, but two numbers (γ, λ) are required, (0, 0) for no penalty.")
     check_starts(restarts, iterations, step_size, *weights)

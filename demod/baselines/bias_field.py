@@ -21,6 +21,7 @@ from torch import Tensor
 from demod.arguments import check_numbers, check_whole
 from demod.baselines.estimate import Estimate
 from demod.baselines.shading import GREY_LEVEL, check_images, exposed, observed
+from demod.torch_state import in_full_precision
 
 try:
     import SimpleITK as sitk
@@ -31,6 +32,7 @@ WHITE = 0.9  # this share of the pixels is not brighter than white
 DARKEST = 2 * GREY_LEVEL  # of the pixels that take part in the fit
 
 
+@in_full_precision
 def solve(
     y: Tensor,
     *,

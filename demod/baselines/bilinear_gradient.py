@@ -24,12 +24,14 @@ from torch import Tensor
 from demod.baselines.estimate import Estimate, check_subspaces, subspace_estimate
 from demod.baselines.starts import check_budget
 from demod.descent.balancing import balanced
+from demod.torch_state import in_full_precision
 
 DECREASE = 0.1  # a step must lower F by this part of what the gradient promises
 GROW, SHRINK = 2.0, 0.5  # the step size between iterations, and after a step that was too long
 SMALLEST = 1e-20  # the step size, relative to the first, at which the descent ends
 
 
+@in_full_precision
 def solve(
     B: Tensor, C: Tensor, y: Tensor, *, incoherence: float | None = None, iterations: int = 2000, tolerance: float = 1e-10
 ) -> Estimate:

@@ -29,11 +29,13 @@ from torch import Tensor
 
 from demod.baselines.convex import cp, minimise, unit_scale
 from demod.baselines.estimate import Estimate, check_subspaces, check_values, subspace_estimate
+from demod.torch_state import in_full_precision
 
 PENALTIES = {"l2": cp.sum_squares, "l1": cp.norm1}
 DEGREE = {"l2": 2, "l1": 1}  # P(c z) = c^degree P(z)
 
 
+@in_full_precision
 def solve(
     B: Tensor,
     C: Tensor,

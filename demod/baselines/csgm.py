@@ -17,8 +17,10 @@ from torch import Tensor
 from demod.baselines.estimate import Estimate, check_factor
 from demod.baselines.starts import AdamCode, best_length, check_starts, draw_starts, least
 from demod.generators import Generator
+from demod.torch_state import in_full_precision
 
 
+@in_full_precision
 def solve(
     G1: Generator,
     modulator: Tensor,

@@ -15,8 +15,9 @@ from torch import Tensor
 
 from demod.arguments import check_generator, check_precision
 from demod.descent.balancing import balanced
+from demod.descent.problem import check_networks, check_not_zero
 from demod.descent.units import has_squares
-from demod.generators import Generator, ReLUGenerator
+from demod.generators import Generator
 
 
 @dataclass(frozen=True)
@@ -112,8 +113,7 @@ def check_size(**tensors: Tensor) -> None:
 def check_batch(y: Tensor) -> None:
     """Raise ValueError unless the observations (*B, ℓ) are finite floats of ordinary size and none of them is zero."""
     check_values(y=y)
-    if not (y.abs().amax(-1) > 0).all():
-        raise ValueError("y is zero for some problem; nothing can be recovered from a product that vanishes: leave it out.")
+    check_not_zero(y)
     check_size(y=y)
 
 
@@ -130,14 +130,4 @@ def check_factor(G: Generator, name: str, factor: Tensor, y: Tensor) -> None:
     check_values(**{name: factor, "y": y})
     check_batch(y)
     check_size(**{name: factor})
-    check_precision_of(G=G, y=y)
-
-
-def check_precision_of(*, y: Tensor, **networks: Generator) -> None:
-    """Raise ValueError where a ReLU network has another type or is on another device than y."""
-    for name, G in networks.items():
-        if isinstance(G, ReLUGenerator) and (G.weights[0].dtype, G.weights[0].device) != (y.dtype, y.device):
-            W = G.weights[0]
-            raise ValueError(
-                f"y is {y.dtype} on {y.device}, but {name} is {W.dtype} on {W.device}; convert one with .to(…)."
-            )
+    check_networks(y, G=G)

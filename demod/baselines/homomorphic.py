@@ -21,8 +21,10 @@ from torch import Tensor
 from demod.arguments import check_numbers
 from demod.baselines.estimate import Estimate
 from demod.baselines.shading import GREY_LEVEL, check_images, exposed, observed
+from demod.torch_state import in_full_precision
 
 
+@in_full_precision
 def solve(y: Tensor, *, width: float = 10.0, mask: Tensor | None = None) -> Estimate:
     """Recover signal and modulator by a filter on log y.
 

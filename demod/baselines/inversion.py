@@ -18,6 +18,7 @@ from demod.baselines.estimate import Estimate, check_factor
 from demod.baselines.starts import best_length, draw_starts
 from demod.descent import THETA, descend
 from demod.generators import Constant, Generator, ReLUGenerator
+from demod.torch_state import in_full_precision
 
 
 def inversion_step_size(G: Generator, modulator: Tensor) -> Tensor:
@@ -36,6 +37,7 @@ def inversion_step_size(G: Generator, modulator: Tensor) -> Tensor:
     return THETA * modulator.shape[-1] * 2 ** len(G.weights) / G.alpha / modulator.square().sum(-1)
 
 
+@in_full_precision
 def solve(
     G: Generator,
     modulator: Tensor,

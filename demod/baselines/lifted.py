@@ -25,12 +25,14 @@ from torch import Tensor
 from demod.arguments import check_numbers
 from demod.baselines.convex import SOLVERS, cp, minimise, unit_scale
 from demod.baselines.estimate import Estimate, check_subspaces, subspace_estimate
+from demod.torch_state import in_full_precision
 
 INTERIOR_POINT = 20  # the most columns for which CLARABEL, the more exact one, is affordable
 DEPENDENT = 1e-10  # a singular value, relative to the largest, below which observations count as dependent
 CONSISTENT = 1e-9  # the relative residual up to which y has an exact X
 
 
+@in_full_precision
 def solve(B: Tensor, C: Tensor, y: Tensor, *, noise: float = 0.0, solver: str | None = None) -> Estimate:
     """Recover h and m, up to scaling, from y = B h ⊙ C m.
 

@@ -14,10 +14,12 @@ from demod.baselines import log_subspace
 from demod.baselines.estimate import Estimate
 from demod.baselines.shading import check_images
 from demod.baselines.subspaces import Subspace
+from demod.torch_state import in_full_precision
 
 DEVIATION = 10.0  # of each coefficient: a prior that only keeps the fit defined
 
 
+@in_full_precision
 def solve(y: Tensor, *, noise: float = 0.0, mask: Tensor | None = None, degree: int = 2, iterations: int = 50) -> Estimate:
     """Recover signal and modulator from images whose modulator is the exponential of a polynomial.
 

@@ -25,6 +25,7 @@ from demod.arguments import check_counts
 from demod.baselines.estimate import Estimate
 from demod.baselines.shading import check_images, exposed, observed, pixel_variance, signal_given
 from demod.baselines.subspaces import Subspace, check_subspace
+from demod.torch_state import in_full_precision
 
 BACKGROUND = 0.8  # share of the pixels
 ANNEALING, FIRST_FACTOR = 30, 30.0  # fits during which s falls, geometrically, from so many times its value
@@ -33,6 +34,7 @@ LOG_RANGE = (-20.0, 3.0)  # of log x
 TINY = 1e-300
 
 
+@in_full_precision
 def solve(
     log_modulators: Subspace, y: Tensor, *, noise: float = 0.0, mask: Tensor | None = None, iterations: int = 50
 ) -> Estimate:

@@ -15,10 +15,12 @@ from demod.baselines.estimate import Estimate
 from demod.baselines.shading import check_images, observed, usable
 from demod.baselines.starts import check_starts, least
 from demod.baselines.subspaces import Subspace, check_subspace
+from demod.torch_state import in_full_precision
 
 MISFIT = 0.03  # r
 
 
+@in_full_precision
 def solve(
     signal_basis: Subspace,
     modulator_basis: Subspace,

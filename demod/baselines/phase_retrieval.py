@@ -24,8 +24,10 @@ from demod.arguments import check_generator
 from demod.baselines import inversion
 from demod.baselines.estimate import Estimate, check_values
 from demod.generators import Generator, Magnitude, Measured
+from demod.torch_state import in_full_precision
 
 
+@in_full_precision
 def solve(
     G: Generator,
     y: Tensor,

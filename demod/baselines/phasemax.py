@@ -20,15 +20,18 @@ from scipy.optimize import linprog
 from torch import Tensor
 
 from demod.baselines.estimate import Estimate, check_subspaces, check_values, scalars
+from demod.torch_state import in_full_precision
 
 UNBOUNDED = 3  # the status of linprog
 
 
+@in_full_precision
 def spectral_anchor(C: Tensor, y: Tensor) -> Tensor:
     """Return the leading eigenvector of Cᵀ diag(y) C, shape (p,), unit length: an anchor from the data alone."""
     return torch.linalg.eigh((C * y[:, None]).mT @ C).eigenvectors[:, -1]
 
 
+@in_full_precision
 def solve(C: Tensor, y: Tensor, anchor: Tensor) -> Estimate:
     """Recover m, up to its sign, from y = (C m)².
 

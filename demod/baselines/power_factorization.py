@@ -24,11 +24,13 @@ from torch import Tensor
 from demod.arguments import check_numbers, check_whole
 from demod.baselines.estimate import Estimate, check_subspaces, subspace_estimate
 from demod.descent.balancing import balanced
+from demod.torch_state import in_full_precision
 
 PURSUIT = 50  # the most supports that are tried in one regression
 STALLED = 1e-9  # relative change of the residual below which an iteration has gained nothing
 
 
+@in_full_precision
 def solve(
     B: Tensor, C: Tensor, y: Tensor, sparsity: tuple[int, int], *, iterations: int = 200, tolerance: float = 1e-10
 ) -> Estimate:

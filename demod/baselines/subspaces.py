@@ -15,6 +15,7 @@ from torch import Tensor
 
 from demod.arguments import check_counts
 from demod.baselines.estimate import check_tensors
+from demod.torch_state import in_full_precision
 
 LEAST_DEVIATION = 1e-6  # of the largest: rounding makes smaller ones meaningless
 CHUNK = 2048  # images whose covariance is taken at a time
@@ -55,6 +56,7 @@ def check_subspace(name: str, basis: object) -> None:
         raise TypeError(f"{name} is a {type(basis).__name__}, but a Subspace is required; use subspaces.principal_subspace.")
 
 
+@in_full_precision
 def principal_subspace(images: Tensor, dimension: int) -> Subspace:
     """Return the mean of the images (N, height, width) and their first principal components, in float64.
 

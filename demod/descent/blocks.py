@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-from demod.generators import BatchedGenerator, Generator, ReLUGenerator
+from demod.generators import Generator, ReLUGenerator, networks, pick
 
 WORKING_SET = {"cpu": 2**23, "cuda": 2**32}  # bytes that a block of problems works on
 VECTORS = 14  # of length ℓ that the iteration holds for each problem
@@ -28,12 +28,7 @@ def blocks(G1: Generator, G2: Generator, batch: torch.Size, y: Tensor) -> Iterat
         members = torch.arange(numbers.shape[1], device="cpu") if own else (group == k).nonzero()[:, 0]
         for rows in members.split(limit):
             chosen = numbers[:, rows if own else rows[0]]
-            yield rows.to(y.device), *(_pick(G, index) for G, index in zip((G1, G2), chosen, strict=True))
-
-
-def networks(G: Generator) -> torch.Size:
-    """Return the shape of a batch of networks, () for a single one."""
-    return G.batch if isinstance(G, BatchedGenerator) else torch.Size()
+            yield rows.to(y.device), *(pick(G, index) for G, index in zip((G1, G2), chosen, strict=True))
 
 
 def _network_numbers(G: Generator, batch: torch.Size) -> Tensor:
@@ -44,7 +39,3 @@ def _network_numbers(G: Generator, batch: torch.Size) -> Tensor:
 
 def _network_bytes(G: Generator) -> int:
     return sum(W.shape[-1] * W.shape[-2] * W.element_size() for W in G.weights) if isinstance(G, ReLUGenerator) else 0
-
-
-def _pick(G: Generator, numbers: Tensor) -> Generator:
-    return G.pick(numbers) if isinstance(G, BatchedGenerator) else G

@@ -3,9 +3,10 @@
 import torch
 from torch import Tensor
 
-from demod.arguments import check_alike, check_finite, check_generator
+from demod.arguments import check_alike, check_finite, check_generator, check_picks
 from demod.generators.protocol import Generator, Pullback, networks, pick
 from demod.generators.relu import ReLUGenerator
+from demod.torch_state import in_full_precision
 
 
 class Constant:
@@ -29,7 +30,9 @@ class Constant:
 
     def pick(self, numbers: Tensor) -> "Constant":
         """Return the factors of these numbers in the flattened batch, shape () or (K,)."""
-        return Constant(self.value.flatten(0, -2)[numbers]) if self.batch else self
+        if not self.batch:
+            return self
+        return Constant(self.value.flatten(0, -2)[check_picks(numbers, self.batch.numel())])
 
     def __call__(self, z: Tensor) -> Tensor:
         """Return x0, (*B, 1) -> (*B, ℓ)."""
@@ -77,6 +80,7 @@ class Measured:
         value, pull = self.G.vjp(z)
         return self._measure(value), lambda u: pull(u @ self.A.detach())
 
+    @in_full_precision
     def _measure(self, value: Tensor) -> Tensor:
         check_alike(**{"G(z)": value, "A": self.A[0]})
         return value @ self.A.mT
@@ -132,6 +136,7 @@ class Restricted:
         """Return the generator of these numbers in the flattened batch, shape () or (K,); a single one stays as it is."""
         if not self.batch:
             return self
+        numbers = check_picks(numbers, self.batch.numel())
         observed, N = self.observed.expand(*self.batch, -1).flatten(0, -2)[numbers], networks(self.G)
         network = torch.arange(N.numel(), device=numbers.device).view(N).expand(self.batch).flatten()
         return Restricted(pick(self.G, network[numbers]), observed)

@@ -6,6 +6,9 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor
 
+from demod.arguments import check_floats
+from demod.torch_state import in_full_precision
+
 
 @contextmanager
 def recording() -> Iterator[None]:
@@ -19,13 +22,32 @@ def keepable(x: Tensor) -> Tensor:
     return x.detach().clone() if x.is_inference() and not torch.is_inference_mode_enabled() else x
 
 
+def check_cotangent(u: Tensor, value: Tensor, dtype: torch.dtype) -> None:
+    """Raise unless u can be pulled back from values of this shape and type; it may have more batch dimensions or fewer."""
+    check_floats(u=u)
+    if u.dtype != dtype or u.device != value.device or u.shape[-1:] != value.shape[-1:]:
+        raise ValueError(
+            f"u is {u.dtype} {tuple(u.shape)} on {u.device}, but what is pulled back is like G(z), {dtype} "
+            f"{tuple(value.shape)} on {value.device}; convert or reshape it."
+        )
+    try:
+        torch.broadcast_shapes(u.shape, value.shape)
+    except RuntimeError as error:
+        raise ValueError(f"u has shape {tuple(u.shape)}, but G(z) has {tuple(value.shape)}; expand or reshape u.") from error
+
+
+@in_full_precision
 def automatic_vjp(function: Callable[[Tensor], Tensor], z: Tensor) -> tuple[Tensor, Callable[[Tensor], Tensor]]:
     """Return (f(z), pullback), u ↦ J_f(z)ᵀ u, by automatic differentiation; neither is recorded for another one."""
     with recording():
         z = keepable(z).detach().requires_grad_()
         value = function(z)
 
+    @in_full_precision
     def pullback(u: Tensor) -> Tensor:
+        check_cotangent(u, value, value.dtype)
+        if u.shape != value.shape:
+            raise ValueError(f"u has shape {tuple(u.shape)}, but G(z) has {tuple(value.shape)}; expand or reshape u.")
         with torch.inference_mode(False):
             return torch.autograd.grad(value, z, keepable(u).detach(), retain_graph=True)[0]
 

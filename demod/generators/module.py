@@ -6,9 +6,10 @@ from math import prod
 import torch
 from torch import Tensor, nn
 
-from demod.arguments import check_counts, check_floats, told
+from demod.arguments import check_counts, check_floats, check_place, told
 from demod.generators.differentiation import automatic_vjp, keepable, recording
 from demod.generators.protocol import Pullback
+from demod.torch_state import in_full_precision
 
 TRIAL = 2  # codes of the trial call: one code alone would not show whether there is a batch dimension
 
@@ -29,6 +30,7 @@ class ModuleGenerator:
         self.shape = self._trial(latent)
         self.widths: tuple[int, ...] = (latent, prod(self.shape))
 
+    @in_full_precision
     def __call__(self, z: Tensor) -> Tensor:
         """Return G(z): (*B, latent) -> (*B, ℓ)."""
         self._check(z)
@@ -46,6 +48,7 @@ class ModuleGenerator:
 
     def to(self, device: torch.device | str | None = None, dtype: torch.dtype | None = None) -> "ModuleGenerator":
         """Return this generator with its weights on `device` and in `dtype`; None leaves them as they are."""
+        check_place(dtype, device)
         with recording():
             moved = deepcopy(self.module).to(device, dtype)
         return ModuleGenerator(moved, self.widths[0], homogeneous=self.homogeneous)

@@ -24,14 +24,17 @@ from demod.arguments import (
     check_finite,
     check_floats,
     check_not_negative,
+    check_picks,
     check_place,
     check_stream,
+    check_switches,
     check_widths,
     told,
 )
 from demod.generators.assumptions import truncation_constant
-from demod.generators.differentiation import keepable
+from demod.generators.differentiation import check_cotangent, keepable
 from demod.generators.protocol import Pullback
+from demod.torch_state import in_full_precision
 
 PARALLEL = 1e-9  # the sine below which a direction counts as running along a wall
 
@@ -110,6 +113,7 @@ class ReLUGenerator:
         """
         check_widths(widths=widths)
         check_batch(batch)
+        check_switches(truncate_last=truncate_last)
         check_place(dtype, device)
         check_stream(rng)
         weights = [
@@ -134,6 +138,9 @@ class ReLUGenerator:
 
     def pick(self, numbers: Tensor) -> "ReLUGenerator":
         """Return the networks of these numbers in the flattened batch, shape () or (K,); a single network stays as it is."""
+        if not self.batch:
+            return self
+        numbers = check_picks(numbers, self.batch.numel())
         stacked = [W.expand(*self.batch, *W.shape[-2:]).reshape(-1, *W.shape[-2:]) for W in self.weights]
         picked = ReLUGenerator(
             [V[numbers] if W.ndim > 2 else W for V, W in zip(stacked, self.weights, strict=True)], alpha=self.alpha
@@ -146,6 +153,7 @@ class ReLUGenerator:
         check_place(dtype, device)
         return ReLUGenerator([W.to(device=device, dtype=dtype) for W in self.weights], alpha=self.alpha)
 
+    @in_full_precision
     def __call__(self, z: Tensor) -> Tensor:
         """Return G(z), shape (*B, ℓ)."""
         self._check(z)
@@ -154,6 +162,7 @@ class ReLUGenerator:
             z = _apply(W, z).relu()
         return z
 
+    @in_full_precision
     @torch.no_grad()
     def vjp(self, z: Tensor) -> tuple[Tensor, Pullback]:
         """Return (G(z), pullback), pullback: (*B, ℓ) -> (*B, n), u ↦ Λ_zᵀ u."""
@@ -165,6 +174,7 @@ class ReLUGenerator:
             z = z.relu()
         return z, partial(self._pull, masks)
 
+    @in_full_precision
     @torch.no_grad()
     def one_sided_vjp(self, z: Tensor, direction: Tensor) -> tuple[Tensor, Pullback]:
         """Return (G(z), pullback) with u ↦ lim Λ_{z + δv}ᵀ u for δ → 0+ and v the direction, shape (*B, n).
@@ -174,6 +184,7 @@ class ReLUGenerator:
         """
         self._check(z)
         self._check(direction)
+        check_alike(z=z, direction=direction)
         masks = []
         for W in self._fixed:
             z, direction = _apply(W, z), _apply(W, direction)
@@ -181,6 +192,7 @@ class ReLUGenerator:
             z, direction = z.relu(), direction * masks[-1]
         return z, partial(self._pull, masks)
 
+    @in_full_precision
     @torch.no_grad()
     def kinks(self, z: Tensor, *, tolerance: float = 0.0) -> tuple[Tensor, ...]:
         """Return for each layer which of its units stand at a kink at z, shapes (*B, n_i).
@@ -193,10 +205,11 @@ class ReLUGenerator:
         for W in self._fixed:
             rows, length = W.norm(dim=-1), z.norm(dim=-1, keepdim=True)
             z = _apply(W, z)
-            at_kink.append((z.abs() <= tolerance * rows * length) & (rows > 0))
+            at_kink.append((z.abs() <= float(tolerance) * rows * length) & (rows > 0))
             z = z.relu()
         return tuple(at_kink)
 
+    @in_full_precision
     @torch.no_grad()
     def next_kink(self, z: Tensor, direction: Tensor) -> tuple[Tensor, Tensor]:
         """Return how far z moves along v, the direction, before a unit switches, and the unit normal of the wall it meets.
@@ -206,6 +219,7 @@ class ReLUGenerator:
         """
         self._check(z)
         self._check(direction)
+        check_alike(z=z, direction=direction)
         first, normal = torch.full_like(z[..., 0], torch.inf), torch.zeros_like(z)
         Lambda = torch.eye(z.shape[-1], dtype=z.dtype, device=z.device)
         for W in self._fixed:
@@ -219,6 +233,7 @@ class ReLUGenerator:
             first, Lambda = torch.minimum(t, first), rows * (inputs > 0)[..., None]
         return first, normal
 
+    @in_full_precision
     @torch.no_grad()
     def active_map(self, z: Tensor) -> Tensor:
         """Return Λ_z, shape (*B, ℓ, n): the matrix of the linear piece that contains z."""
@@ -231,9 +246,11 @@ class ReLUGenerator:
             Lambda = W @ Lambda * (z > 0)[..., None]
         return Lambda
 
+    @in_full_precision
     @torch.no_grad()
     def _pull(self, masks: list[Tensor], u: Tensor) -> Tensor:
         """Return the product of the masked transposes with u, (*B, ℓ) -> (*B, n)."""
+        check_cotangent(u, masks[-1], self.weights[-1].dtype)
         for W, mask in zip(reversed(self._fixed), reversed(masks), strict=True):
             u = _apply(W.mT, u * mask)
         return u
@@ -251,6 +268,16 @@ class ReLUGenerator:
             raise ValueError(f"z is {z.dtype} but the weights are {self.weights[0].dtype}; convert one with .to(dtype=…).")
         if z.device != self.weights[0].device:
             raise ValueError(f"z is on {z.device} but the weights on {self.weights[0].device}; move one with .to(device=…).")
+        if any(W.ndim > 2 for W in self.weights) and not _broadcasts(z.shape[:-1], self.batch):
+            raise ValueError(f"z has the batch {tuple(z.shape[:-1])}, which does not fit the {tuple(self.batch)} networks.")
+
+
+def _broadcasts(*shapes: torch.Size) -> bool:
+    try:
+        torch.broadcast_shapes(*shapes)
+    except RuntimeError:
+        return False
+    return True
 
 
 def _apply(W: Tensor, z: Tensor) -> Tensor:

@@ -18,6 +18,7 @@ from demod.arguments import check_alike, check_floats, check_generator
 from demod.expectation import contraction
 from demod.generators import Generator
 from demod.objective import check_observation, half_squared_norm
+from demod.torch_state import in_full_precision
 
 QUADRANTS = ((1, 1), (-1, 1), (1, -1), (-1, -1))
 
@@ -34,6 +35,7 @@ class Branches:
     value: Tensor
 
 
+@in_full_precision
 def objective_grid(G1: Generator, G2: Generator, h: Tensor, m: Tensor, y: Tensor) -> Tensor:
     """Return f on the grid h × m for n = p = 1, shape (len(m), len(h)): rows run along m, as matplotlib draws them.
 
@@ -51,6 +53,7 @@ def objective_grid(G1: Generator, G2: Generator, h: Tensor, m: Tensor, y: Tensor
     return torch.stack([half_squared_norm(w * x_k - y) for x_k in x])
 
 
+@in_full_precision
 def valley_grid(G1: Generator, G2: Generator, h: Tensor, m: Tensor, y: Tensor) -> Tensor:
     """Return the least f over all multiples of (h_j, m_k), in units of 1/2 ‖y‖², shape (len(m), len(h)).
 

@@ -16,6 +16,7 @@ from torch import Tensor
 from demod.arguments import check_alike, check_counts, check_floats, check_stream
 from demod.generators import ReLUGenerator
 from demod.objective import check_observation, directional_derivative, one_sided_gradient, piecewise
+from demod.torch_state import in_full_precision
 
 STEP = 1e-7  # of difference quotients, relative to the norm of the code that moves
 
@@ -34,6 +35,7 @@ class Slopes:
     square: Tensor
 
 
+@in_full_precision
 @torch.no_grad()
 def hessian(G1: ReLUGenerator, G2: ReLUGenerator, h: Tensor, m: Tensor, y: Tensor) -> Tensor:
     """Return the Hessian of f on the piece that contains (h, m), shape (*B, n + p, n + p).
@@ -58,6 +60,7 @@ def hessian(G1: ReLUGenerator, G2: ReLUGenerator, h: Tensor, m: Tensor, y: Tenso
     return torch.cat([torch.cat([over_h, across], -1), torch.cat([across.mT, over_m], -1)], -2)
 
 
+@in_full_precision
 @torch.no_grad()
 def linear_rate(G1: ReLUGenerator, G2: ReLUGenerator, h: Tensor, m: Tensor, y: Tensor, step_size: Tensor) -> Tensor:
     """Return the factor by which an iteration of Algorithm 1 shrinks small deviations from a minimiser (h, m), shape (*B,).
@@ -97,6 +100,7 @@ def linear_rate(G1: ReLUGenerator, G2: ReLUGenerator, h: Tensor, m: Tensor, y: T
     return torch.linalg.eigvals(across @ second @ first).abs().amax(-1)
 
 
+@in_full_precision
 @torch.no_grad()
 def slopes_down(G1: ReLUGenerator, G2: ReLUGenerator, h: Tensor, m: Tensor, y: Tensor, w: Tensor) -> Slopes:
     """Return the slopes of f along the paper's directions -g₁ and -g₂, where w, (*B, n + p), is its w in (4).

@@ -27,6 +27,7 @@ from demod.generators import ReLUGenerator
 from demod.hyperbolas import curve_distances
 from demod.landscape.pieces import check_pieces, hessian
 from demod.objective import gradient, half_squared_norm, objective
+from demod.torch_state import in_full_precision
 
 VANISHING = 1e-6  # f, in units of its value on K, counts as 0 below this, and as 1 above 1 less this
 STATIONARY = 1e-9  # the scaled gradient at which a point is polished enough
@@ -74,6 +75,7 @@ class Endpoints:
         return Endpoints(*(getattr(self, field.name)[networks] for field in fields(self)))
 
 
+@in_full_precision
 @torch.no_grad()
 def survey(
     G1: ReLUGenerator, G2: ReLUGenerator, h0: Tensor, m0: Tensor, *, starts: int, iterations: int, rng: torch.Generator
@@ -171,6 +173,7 @@ def over_networks(
     return statistic(ends), torch.stack([statistic(ends.pick(networks)) for networks in again])
 
 
+@in_full_precision
 @torch.no_grad()
 def scaled_gradient(G1: ReLUGenerator, G2: ReLUGenerator, h: Tensor, m: Tensor, y: Tensor, along: Tensor) -> Tensor:
     """Return ‖P ∇f‖ ‖(h, m)‖/‖y‖², shape (*B,), dimensionless, with P = `along` (*B, n + p, n + p) as in `polish`."""
@@ -182,6 +185,7 @@ def scaled_gradient(G1: ReLUGenerator, G2: ReLUGenerator, h: Tensor, m: Tensor, 
     return slope.squeeze(-1).norm(dim=-1) * torch.cat([h, m], -1).norm(dim=-1) / y.square().sum(-1)
 
 
+@in_full_precision
 @torch.no_grad()
 def polish(
     G1: ReLUGenerator, G2: ReLUGenerator, h: Tensor, m: Tensor, y: Tensor, rng: torch.Generator

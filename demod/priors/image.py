@@ -35,6 +35,7 @@ from demod.arguments import (
 from demod.data import SIDE
 from demod.generators import CentredGenerator, Generator, Pullback
 from demod.generators.differentiation import automatic_vjp, keepable, recording
+from demod.torch_state import in_full_precision
 
 
 class ImageGenerator:
@@ -60,11 +61,13 @@ class ImageGenerator:
         self.out_of = self.last.weight.flatten(1)  # (channels, height · width) of the kernel
         _check_trial(self, self.into)
 
+    @in_full_precision
     def __call__(self, z: Tensor) -> Tensor:
         """Return G(z), shape (*B, 4096), in [0, 1]."""
         _check_codes(self, z)
         return ((self._forward(z)[-1] + 1) / 2).view(*z.shape[:-1], self.widths[1])
 
+    @in_full_precision
     def vjp(self, z: Tensor) -> tuple[Tensor, Pullback]:
         """Return (G(z), pullback), pullback: (*B, 4096) -> (*B, latent)."""
         _check_codes(self, z)
@@ -85,6 +88,7 @@ class ImageGenerator:
         image = fold(patches.to(z.dtype), (SIDE, SIDE), size, padding=_padding(self.last), stride=stride)
         return [*layers, image.add_(self.shift).tanh_()]
 
+    @in_full_precision
     @torch.no_grad()
     def _pull(self, layers: list[Tensor], cotangent: Tensor) -> Tensor:
         *hidden, v = layers
@@ -152,6 +156,7 @@ def draw_codes(G: Generator, batch: tuple[int, ...], rng: torch.Generator) -> Te
     return c + (1 - c.square().mean()).sqrt() * z
 
 
+@in_full_precision
 def closest_in_range(
     G: Generator, images: Tensor, *, starts: int = 3, iterations: int = 300, seed: int = 0
 ) -> tuple[Tensor, Tensor]:
@@ -223,6 +228,7 @@ class InstanceGenerator:
         self.widths: tuple[int, ...] = (first.in_channels, SIDE * SIDE)
         _check_trial(self, first.weight)
 
+    @in_full_precision
     def __call__(self, z: Tensor) -> Tensor:
         """Return G(z), shape (*B, 4096), in [0, 1]."""
         _check_codes(self, z)

@@ -14,6 +14,7 @@ from demod.data import resize
 from demod.generators import ReLUGenerator
 from demod.generators.differentiation import keepable
 from demod.priors.weights import load_shipped
+from demod.torch_state import in_full_precision
 
 PIXELS = 28 * 28
 
@@ -39,6 +40,7 @@ class ReLUPrior(ReLUGenerator):
         return ReLUPrior([W.to(device=device, dtype=dtype) for W in self.weights], self.centre.to(device, dtype))
 
 
+@in_full_precision
 def image_prior(weights: Sequence[Tensor], centre: Tensor) -> ReLUPrior:
     """Return G onto R^4096 for trained W_1, …, W_d, scaled so that codes of norm √n decode to images in [0, 1]."""
     R = resize(255 * torch.eye(PIXELS, dtype=torch.uint8, device="cpu").reshape(PIXELS, 28, 28)).flatten(1).T

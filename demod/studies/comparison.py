@@ -12,7 +12,7 @@ The codes, or their nonzero entries, are Gaussian, and n = p everywhere. One pro
 import statistics
 import time
 from collections.abc import Callable
-from typing import Any, cast
+from typing import cast
 
 import torch
 from torch import Tensor
@@ -21,10 +21,8 @@ from demod.baselines import (
     Estimate,
     asim,
     bilinear_gradient,
-    branchhull,
     csgm,
     inversion,
-    lifted,
     phase_retrieval,
     phasemax,
     power_factorization,
@@ -39,7 +37,7 @@ SUBSPACES = ("lifted", "bilinear_gradient", "phasemax")
 SPARSITY = ("power_factorization", "branchhull")
 GENERATORS = ("algorithm_1", "asim", "inversion", "csgm", "phase_retrieval")
 EXPANSION = 10  # the ambient dimension N of sparse codes, and the inner width of the networks, over n
-DESCENT: dict[str, Any] = {"iterations": 2000, "tolerance": 1e-6}  # of the methods that are Algorithm 1 or parts of it
+ITERATIONS, TOLERANCE = 2000, 1e-6  # of the methods that are Algorithm 1 or parts of it
 
 
 def run_method(task: Task, rng: torch.Generator) -> Result:
@@ -80,7 +78,7 @@ def method_seconds(method: str, n: int, ell: int, rng: torch.Generator, *, probl
 def nonzero_share(n: int, ell: int, rng: torch.Generator, *, problems: int = 200) -> float:
     """Return the share of entries of y = G1(h0) ⊙ G2(m0) that are not zero, over fresh problems of the class above."""
     G1, G2 = (ReLUGenerator.gaussian((n, EXPANSION * n, ell), rng, batch=(problems,)) for _ in range(2))
-    h0, m0 = torch.randn(2, problems, n, generator=rng, dtype=torch.float64)
+    h0, m0 = _normal(rng, 2, problems, n)
     return (G1(h0) * G2(m0) != 0).double().mean().item()
 
 
@@ -101,21 +99,29 @@ def plant(method: str, n: int, ell: int, rng: torch.Generator) -> tuple[Solve, T
     raise ValueError(f"method is {method!r}; required is one of {', '.join(SUBSPACES + SPARSITY + GENERATORS)}.")
 
 
+def _normal(rng: torch.Generator, *shape: int) -> Tensor:
+    return torch.randn(*shape, generator=rng, dtype=torch.float64, device="cpu")
+
+
 def _plant_matrices(method: str, n: int, ambient: int, ell: int, rng: torch.Generator) -> tuple[Solve, Tensor, Tensor]:
     """Plant n nonzero entries in each code of `ambient` ones."""
-    B, C = (torch.randn(ell, ambient, generator=rng, dtype=torch.float64) for _ in range(2))
-    h0, m0 = torch.zeros(2, ambient, dtype=torch.float64)
+    B, C = (_normal(rng, ell, ambient) for _ in range(2))
+    h0, m0 = torch.zeros(2, ambient, dtype=torch.float64, device="cpu")
     for code in (h0, m0):
-        code[torch.randperm(ambient, generator=rng)[:n]] = torch.randn(n, generator=rng, dtype=torch.float64)
+        code[torch.randperm(ambient, generator=rng, device="cpu")[:n]] = _normal(rng, n)
     w, y = B @ h0, B @ h0 * (C @ m0)
     match method:
         case "lifted":
+            from demod.baselines import lifted  # cvxpy is an extra
+
             return lambda: lifted.solve(B, C, y, solver="CLARABEL"), h0, m0
         case "bilinear_gradient":
             return lambda: bilinear_gradient.solve(B, C, y), h0, m0
         case "power_factorization":
             return lambda: power_factorization.solve(B, C, y, (n, n)), h0, m0
         case "branchhull":
+            from demod.baselines import branchhull  # cvxpy is an extra
+
             return lambda: branchhull.solve(B, C, y, w.sign(), "l1"), h0, m0
     square = w.square()
     return lambda: phasemax.solve(B, square, phasemax.spectral_anchor(B, square)), h0, h0
@@ -123,15 +129,15 @@ def _plant_matrices(method: str, n: int, ambient: int, ell: int, rng: torch.Gene
 
 def _plant_generators(method: str, n: int, ell: int, rng: torch.Generator) -> tuple[Solve, Tensor, Tensor]:
     G1, G2 = (ReLUGenerator.gaussian((n, EXPANSION * n, ell), rng) for _ in range(2))
-    h0, m0 = torch.randn(2, n, generator=rng, dtype=torch.float64)
+    h0, m0 = _normal(rng, 2, n)
     w, x = G1(h0), G2(m0)
     match method:
         case "algorithm_1":
-            return lambda: descend(G1, G2, w * x, rng=rng, **DESCENT), h0, m0
+            return lambda: descend(G1, G2, w * x, rng=rng, iterations=ITERATIONS, tolerance=TOLERANCE), h0, m0
         case "asim":
             return lambda: asim.solve(G1, G2, w * x, rng=rng), h0, m0
         case "inversion":
-            return lambda: inversion.solve(G1, x, w * x, rng=rng, **DESCENT), h0, m0
+            return lambda: inversion.solve(G1, x, w * x, rng=rng, iterations=ITERATIONS, tolerance=TOLERANCE), h0, m0
         case "csgm":
             return lambda: csgm.solve(G1, x, w * x, rng=rng), h0, m0
-    return lambda: phase_retrieval.solve(G1, w.square(), rng=rng, **DESCENT), h0, h0
+    return lambda: phase_retrieval.solve(G1, w.square(), rng=rng, iterations=ITERATIONS, tolerance=TOLERANCE), h0, h0

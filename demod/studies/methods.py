@@ -22,7 +22,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from demod.baselines import Estimate, bias_field, csgm, homomorphic, log_quadratic, log_subspace, pca_als, trivial
+from demod.baselines import Estimate, csgm, homomorphic, log_quadratic, log_subspace, pca_als, trivial
 from demod.baselines.subspaces import Subspace, principal_subspace
 from demod.data import resize
 from demod.dcgan import load_generator, load_notebook_generator
@@ -194,6 +194,8 @@ def _homomorphic(given: Observation) -> Estimate:
 
 
 def _bias_field(given: Observation) -> Estimate:
+    from demod.baselines import bias_field  # SimpleITK is an extra
+
     return bias_field.solve(given.y, mask=given.mask)
 
 

@@ -53,14 +53,14 @@ def _recover_some(task: dict[str, Any], count: int, rng: torch.Generator) -> Res
     theta, start_norm = task.pop("theta", THETA), task.pop("start_norm", 1.0)
     G1 = ReLUGenerator.gaussian((n, *inner1, ell), rng, batch=(count, 1))
     G2 = ReLUGenerator.gaussian((p, *inner2, ell), rng, batch=(count, 1))
-    h0 = torch.randn(count, 1, n, generator=rng, dtype=torch.float64)
-    m0 = torch.randn(count, 1, p, generator=rng, dtype=torch.float64)
+    h0 = torch.randn(count, 1, n, generator=rng, dtype=torch.float64, device="cpu")
+    m0 = torch.randn(count, 1, p, generator=rng, dtype=torch.float64, device="cpu")
     y = G1(h0) * G2(m0)
-    e = torch.randn(y.shape, generator=rng, dtype=torch.float64)
+    e = torch.randn(y.shape, generator=rng, dtype=torch.float64, device="cpu")
     y = y + noise * y.norm(dim=-1, keepdim=True) / e.norm(dim=-1, keepdim=True) * e
     dead = (y == 0).all(-1, keepdim=True)  # narrow networks may switch off; any other y will do, as nothing is recovered
     z = (y + dead).expand(-1, starts, -1)
-    codes = torch.randn(2, count, starts, max(n, p), generator=rng, dtype=torch.float64)
+    codes = torch.randn(2, count, starts, max(n, p), generator=rng, dtype=torch.float64, device="cpu")
     norm = start_norm * code_scale(G1, G2, z).sqrt()[..., None]
     h, m = (norm * torch.nn.functional.normalize(code[..., :k], dim=-1) for code, k in zip(codes, (n, p), strict=True))
     eta = theta / THETA * default_step_size(G1, G2, z)

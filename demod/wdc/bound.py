@@ -33,6 +33,7 @@ from torch import Tensor
 
 from demod.arguments import check_alpha, check_counts, check_positive, check_stream
 from demod.expectation import expected_gram
+from demod.torch_state import in_full_precision
 from demod.wdc.residuals import BLOCK, WDCBound, check_matrix, weighted_gram
 from demod.wdc.search import estimate_wdc
 
@@ -81,6 +82,7 @@ class Pairs:
         return Pairs(*(torch.cat(part) for part in parts))
 
 
+@in_full_precision
 @torch.no_grad()
 def bound_wdc(
     W: Tensor,

@@ -25,12 +25,14 @@ import torch
 from torch import Tensor
 
 from demod.arguments import check_alpha
+from demod.torch_state import in_full_precision
 from demod.wdc.residuals import BLOCK, WDCBound, check_matrix
 
 MERGE = 1e-12  # radians: switching angles closer than this count as one
 INSIDE = 1e-9  # radians: how far inside its cell a witness lies
 
 
+@in_full_precision
 @torch.no_grad()
 def exact_wdc(W: Tensor, alpha: float = 1.0) -> WDCBound:
     """Return the supremum of (5) over all x and y for a matrix with two columns, up to rounding, in O(ℓ²) time.

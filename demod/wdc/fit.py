@@ -13,6 +13,7 @@ from torch import Tensor
 
 from demod.arguments import check_counts, check_not_negative, check_stream
 from demod.expectation import expected_gram
+from demod.torch_state import in_full_precision
 from demod.wdc.exact import supremum
 from demod.wdc.residuals import WDCBound, check_matrix, spectral_norm, wdc_matrix
 from demod.wdc.search import search
@@ -32,6 +33,7 @@ class AlphaFit:
     floor: float
 
 
+@in_full_precision
 @torch.no_grad()
 def fit_alpha(W: Tensor, rng: torch.Generator, *, tolerance: float = 1e-3, searches: int = 20) -> AlphaFit:
     """Return the α with the smallest constant of the WDC: exactly for two columns, by the search for more.

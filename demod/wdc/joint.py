@@ -18,6 +18,7 @@ from torch import Tensor
 
 from demod.arguments import check_alpha, check_counts, check_stream
 from demod.expectation import expected_cosine, expected_gram
+from demod.torch_state import in_full_precision
 from demod.wdc.residuals import active_rows, check_last_layers, expected_energy, joint_matrix, joint_weights
 from demod.wdc.search import climb, directions, gaps, go_to, in_blocks, inner, move_mask, random_codes, switches
 
@@ -40,6 +41,7 @@ class JointWDCBound:
     y: Tensor
 
 
+@in_full_precision
 @torch.no_grad()
 def estimate_joint_wdc(
     B: Tensor,
@@ -95,20 +97,22 @@ def _climb(
         h, x, m, y = codes
         if k < 2:
             weights = active_rows(B, codes[1 - k]) * joint_weights(C, m, y)
-            return move_mask(B, codes[k], codes[1 - k], weights, u, sigma, alpha * expected_energy(m, y), circles, rng)
+            z = directions(codes[k], (u, codes[1 - k]), circles, rng)
+            return move_mask(B, codes[k], z, codes[1 - k], weights, u, sigma, alpha * expected_energy(m, y))
         weights = len(B) * active_rows(B, h) * active_rows(B, x) * (u @ B.mT).square()
         form = ((expected_gram(h, x) @ u[..., None]).squeeze(-1) * u).sum(-1)
-        return _move_weight(C, codes[k], codes[5 - k], weights, sigma, alpha * form, circles, rng)
+        z = directions(codes[k], (codes[5 - k],), circles, rng)
+        return _move_weight(C, codes[k], z, codes[5 - k], weights, sigma, alpha * form)
 
     return climb(draw, lambda h, x, m, y: joint_matrix(B, C, h, x, m, y, alpha), move, rounds)
 
 
-def _move_weight(
-    C: Tensor, m: Tensor, y: Tensor, weights: Tensor, sigma: Tensor, scale: Tensor, circles: int, rng: torch.Generator
-) -> Tensor:
-    """Return m (S, p) moved to where σ [Σ_i weights_i relu(c_i·m) relu(c_i·y) - scale · κ(m, y)] is largest on circles."""
-    z = directions(m, (y,), circles, rng)
-    return in_blocks(_best_weight, C, circles, m, z, y, weights * (y @ C.mT).relu(), sigma, scale)
+def _move_weight(C: Tensor, m: Tensor, z: Tensor, y: Tensor, weights: Tensor, sigma: Tensor, scale: Tensor) -> Tensor:
+    """Return m (S, p) moved to where σ [Σ_i weights_i relu(c_i·m) relu(c_i·y) - scale · κ(m, y)] is largest.
+
+    The circles go through m and z (S, circles, p).
+    """
+    return in_blocks(_best_weight, C, z.shape[1], m, z, y, weights * (y @ C.mT).relu(), sigma, scale)
 
 
 def _best_weight(C: Tensor, m: Tensor, z: Tensor, y: Tensor, r: Tensor, sigma: Tensor, scale: Tensor) -> Tensor:

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from demod.arguments import EXACT, check_alike, check_alpha, check_floats
 from demod.expectation import angle, expected_cosine, expected_gram
+from demod.torch_state import in_full_precision
 
 BLOCK = 2**21  # entries of the largest temporary array
 FEW = 16  # with fewer Gram matrices than this the products w_i w_iᵀ are not worth forming
@@ -34,6 +35,7 @@ class WDCBound:
     y: Tensor
 
 
+@in_full_precision
 @torch.no_grad()
 def wdc_residual(W: Tensor, x: Tensor, y: Tensor, alpha: float = 1.0) -> Tensor:
     """Return the spectral norm of (5), shape (*B,): dimensionless, what the WDC bounds by ε for all x and y.
@@ -57,6 +59,7 @@ def wdc_residual(W: Tensor, x: Tensor, y: Tensor, alpha: float = 1.0) -> Tensor:
     return spectral_norm(wdc_matrix(W, x, y, check_alpha(alpha)))
 
 
+@in_full_precision
 @torch.no_grad()
 def joint_wdc_residual(
     B: Tensor, C: Tensor, h: Tensor, x: Tensor, m: Tensor, y: Tensor, alpha: float = 1.0

@@ -23,6 +23,7 @@ import torch
 from torch import Tensor
 
 from demod.arguments import check_alpha, check_counts, check_stream
+from demod.torch_state import in_full_precision
 from demod.wdc.residuals import BLOCK, WDCBound, active_rows, check_matrix, wdc_matrix
 
 INSIDE = 1e-9  # radians: how far beyond a switch a code is put
@@ -30,6 +31,7 @@ SCREENED = 32  # a start is the best of so many random ones: one costs less than
 MERGE = 1e-12  # radians: between switches closer than this no code is put
 
 
+@in_full_precision
 @torch.no_grad()
 def estimate_wdc(
     W: Tensor,
@@ -83,7 +85,8 @@ def search(
 
     def move(k: int, codes: tuple[Tensor, ...], u: Tensor, sigma: Tensor) -> Tensor:
         moving, fixed = codes[k], codes[1 - k]
-        return move_mask(W, moving, fixed, active_rows(W, fixed), u, sigma, alpha, circles, rng)
+        z = directions(moving, (u, fixed), circles, rng)
+        return move_mask(W, moving, z, fixed, active_rows(W, fixed), u, sigma, alpha)
 
     value, (x, y) = climb(draw, lambda x, y: wdc_matrix(W, x, y, alpha), move, rounds)
     return WDCBound(value, x, y)
@@ -117,24 +120,16 @@ def climb(
 
 
 def move_mask(
-    W: Tensor,
-    x: Tensor,
-    y: Tensor,
-    weights: Tensor,
-    u: Tensor,
-    sigma: Tensor,
-    alpha: float | Tensor,
-    circles: int,
-    rng: torch.Generator,
+    W: Tensor, x: Tensor, z: Tensor, y: Tensor, weights: Tensor, u: Tensor, sigma: Tensor, alpha: float | Tensor
 ) -> Tensor:
-    """Return x (S, n) moved to where σ [Σ_i 1{w_i·x > 0} weights_i (w_i·u)² - α uᵀQ_{x,y}u] is largest on `circles` circles.
+    """Return x (S, n) moved to where σ [Σ_i 1{w_i·x > 0} weights_i (w_i·u)² - α uᵀQ_{x,y}u] is largest on the circles.
 
-    weights (S, ℓ) are those of the rows, zero where y switches them off; alpha is a float or (S,).
+    These go through x and z (S, circles, n). weights (S, ℓ) are those of the rows, zero where y switches them off; alpha is
+    a float or (S,).
     """
     alpha = torch.as_tensor(alpha, dtype=x.dtype, device=x.device).expand(len(x))
     g = weights * (u @ W.mT).square()
-    z = directions(x, (u, y), circles, rng)
-    return in_blocks(_best_mask, W, circles, x, z, y, g, u, sigma, alpha)
+    return in_blocks(_best_mask, W, z.shape[1], x, z, y, g, u, sigma, alpha)
 
 
 def _best_mask(W: Tensor, x: Tensor, z: Tensor, y: Tensor, g: Tensor, u: Tensor, sigma: Tensor, alpha: Tensor) -> Tensor:

@@ -295,7 +295,7 @@ SOLVERS = {
     "log_quadratic": log_quadratic.solve,
     "log_subspace": lambda y, **settings: log_subspace.solve(BASIS, y, **settings),
     "pca_als": lambda y, **settings: pca_als.solve(BASIS, BASIS, y, rng=torch.Generator(), **settings),
-    "bias_field": bias_field.solve,
+    "bias_field": lambda y, **settings: bias_field.solve(y, levels=1, iterations=10, **settings),
     "nearest": lambda y, **settings: trivial.nearest(good(), y, **settings),
 }
 

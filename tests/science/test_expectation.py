@@ -62,11 +62,12 @@ def test_rho_is_the_cosine_of_the_iterated_angle(depth):
     assert contraction(depth) == pytest.approx(cos(iterated_angles(depth)[depth]), abs=1e-12)
 
 
-def test_rho_rises_to_one_as_one_minus_nine_pi_squared_over_two_d_squared():
-    ratios = [(1 - contraction(depth)) * 2 * depth**2 / (9 * pi**2) for depth in (100, 1_000, 10_000, 100_000)]
+@pytest.mark.parametrize(("depth", "within"), [(10_000, 1e-2), pytest.param(100_000, 1e-3, marks=pytest.mark.nightly)])
+def test_rho_rises_to_one_as_one_minus_nine_pi_squared_over_two_d_squared(depth, within):
+    ratios = [(1 - contraction(d)) * 2 * d**2 / (9 * pi**2) for d in (depth // 100, depth // 10, depth)]
     assert ratios == sorted(ratios)
     assert all(ratio < 1 for ratio in ratios)
-    assert ratios[-1] == pytest.approx(1, abs=1e-3)
+    assert ratios[-1] == pytest.approx(1, abs=within)  # the next term is of the order of log d/d
 
 
 def test_iterated_angles_lie_between_the_bounds_of_the_proof():
@@ -208,16 +209,16 @@ def test_the_expected_gradient_vanishes_nowhere_else(rng):
 
 
 def test_the_gradient_of_wide_networks_converges_to_the_expected_one_like_the_inverse_root_of_the_width(rng):
-    h, m, h0, m0 = vectors(4, 40, 3, rng=rng)
+    h, m, h0, m0 = vectors(4, 20, 3, rng=rng)
 
     def relative_error(width):
         widths = (3, width, 10 * width)
-        G1, G2 = (ReLUGenerator.gaussian(widths, rng, batch=(40,), truncate_last=False) for _ in range(2))
+        G1, G2 = (ReLUGenerator.gaussian(widths, rng, batch=(20,), truncate_last=False) for _ in range(2))
         found = torch.cat(gradient(G1, G2, h, m, G1(h0) * G2(m0)), -1)
         expected = torch.cat(expected_gradient(h, m, h0, m0, d=2, s=2, ell=10 * width), -1)
         return ((found - expected).norm(dim=-1) / expected.norm(dim=-1)).median()
 
-    assert 2 < relative_error(25) / relative_error(400) < 8  # √16 = 4
+    assert 2 < relative_error(20) / relative_error(320) < 8  # √16 = 4
 
 
 def test_the_objective_of_wide_networks_converges_to_the_population_objective(rng):

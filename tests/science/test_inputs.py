@@ -29,6 +29,7 @@ from demod.generators import (
     Magnitude,
     Measured,
     ReLUGenerator,
+    Restricted,
     as_generator,
     expansion_constants,
     measurement_constant,
@@ -455,3 +456,46 @@ def test_wrong_input_is_refused_by_name_with_what_to_do(name, tmp_path, monkeypa
     assert len(message) <= 400
     assert len(re.findall(r"[.;:] \w", message)) <= 3  # one or two sentences, the remedy after a semicolon or a colon
     assert list(tmp_path.iterdir()) == []
+
+
+# Numbers of networks, what is pulled back, and angles
+
+BATCHES = {
+    "ReLUGenerator": lambda: ReLUGenerator.gaussian((2, 5), torch.Generator(), batch=(3,)),
+    "Constant": lambda: Constant(torch.ones(3, 5)),
+    "Restricted": lambda: Restricted(ReLUGenerator.gaussian((2, 5), torch.Generator()), torch.ones(3, 5).double()),
+    "Measured": lambda: Measured(BATCHES["ReLUGenerator"](), torch.ones(4, 5).double()),
+}
+
+
+@pytest.mark.parametrize(
+    "numbers", [torch.tensor([3]), torch.tensor(-1), torch.ones(2), torch.ones(1, 1).long(), "x", None, 3]
+)
+@pytest.mark.parametrize("make", BATCHES.values(), ids=BATCHES)
+def test_numbers_of_networks_that_are_not_there_are_refused(make, numbers):
+    with pytest.raises((ValueError, TypeError), match=r"^numbers (is|has)"):
+        make().pick(numbers)
+
+
+@pytest.mark.parametrize("u", [torch.ones(4, 5), torch.ones(7).double(), torch.ones(9, 5).double(), None, [1.0] * 5])
+def test_what_cannot_be_pulled_back_is_refused(u):
+    z = torch.ones(4, 2, dtype=torch.float64)
+    for G in (ReLUGenerator.gaussian((2, 5), torch.Generator()), as_generator(torch.nn.Linear(2, 5).double(), 2)):
+        pull = G.vjp(z)[1]
+        with pytest.raises((ValueError, TypeError), match=r"^u (is|has)"):
+            pull(u)
+
+
+@pytest.mark.parametrize("theta", [-0.1, 3.2, float("nan")])
+def test_angles_outside_of_zero_to_pi_are_refused(theta):
+    with pytest.raises(ValueError, match=r"theta has entries outside \[0, π\]"):
+        angle_map(torch.tensor([1.0, theta], dtype=torch.float64))
+
+
+def test_codes_that_do_not_fit_a_batch_of_networks_and_directions_that_do_not_fit_codes_are_refused():
+    G, one = BATCHES["ReLUGenerator"](), ReLUGenerator.gaussian((2, 5), torch.Generator())
+    with pytest.raises(ValueError, match="does not fit the"):
+        G(torch.ones(4, 2, dtype=torch.float64))
+    for call in (one.one_sided_vjp, one.next_kink):
+        with pytest.raises(ValueError, match="z, direction have shapes"):
+            call(torch.ones(4, 2, dtype=torch.float64), torch.ones(3, 2, dtype=torch.float64))

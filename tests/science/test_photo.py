@@ -531,7 +531,7 @@ SAID = {"ink": "the ink of picture and signal agree", "residual": "the residual 
 def recovered():
     """Signal and modulator of all pictures, as 8 bits hold them."""
     y = torch.from_numpy(np.stack([picture for picture, _ in PICTURES.values()])).float().mul(255).round() / 255
-    found = recover(y, setting=replace(BEST_SETTING, iterations=300))
+    found = recover(y, setting=replace(BEST_SETTING, iterations=200))
     return found.signal, found.modulator, y
 
 

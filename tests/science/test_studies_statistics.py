@@ -43,7 +43,7 @@ def test_a_difference_of_two_perfect_shares_is_zero_with_an_interval():
     assert low == -high < -10
 
 
-@pytest.mark.parametrize("count", [6, 25, 60])
+@pytest.mark.parametrize("count", [6, pytest.param(25, marks=pytest.mark.nightly), 60])
 def test_an_interval_for_a_median_holds_it_at_least_95_times_in_100(count):
     draws = np.random.default_rng(1).exponential(size=(2000, count))
     held = [low <= np.log(2) <= high for _, low, high in map(median_interval, draws)]

@@ -10,12 +10,34 @@ from dataclasses import fields, is_dataclass
 from functools import cache
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
 
 from demod import expectation, hyperbolas, landscape, wdc
+from demod.baselines import (
+    asim,
+    bias_field,
+    bilinear_gradient,
+    branchhull,
+    csgm,
+    homomorphic,
+    inversion,
+    lifted,
+    log_quadratic,
+    log_subspace,
+    pca_als,
+    phase_retrieval,
+    phasemax,
+    power_factorization,
+    trivial,
+)
+from demod.baselines.subspaces import Subspace, principal_subspace
+from demod.data import FAMILIES, distortion, distortion_images, invert, modulator_images, random_distortions, resize
 from demod.dcgan import discriminator_network, generator_network, load_generator, load_notebook_generator
+from demod.demodulation import Recovery, Setting, align, recover, score
+from demod.descent import code_scale, default_step_size, descend, outer_product_error, relative_residual
 from demod.generators import (
     Constant,
     Magnitude,
@@ -29,9 +51,14 @@ from demod.generators import (
 from demod.objective import directional_derivative, gradient, half_squared_norm, objective, one_sided_gradient
 from demod.priors.image import ImageGenerator, InstanceGenerator, closest_in_range, draw_codes, representation_error
 from demod.priors.relu import ReLUPrior, image_prior, load_prior
+from demod.studies.comparison import SPARSITY, SUBSPACES, run_method
+from demod.studies.random_problems import recover_problems
+from demod.training.adversarial import Training, TrainingSettings
+from demod.training.autoencoder import AutoencoderSettings, Autoencoding
 from demod.wdc.ensembles import ENSEMBLES, draw_network
 
 SIZES = {"d": 2, "s": 2}
+QUICK = Setting(step=1.0, momentum=0.5, iterations=3, reflect_every=2, balance=True, starts=2)
 learning = False  # whether what is given requires gradients
 
 
@@ -84,6 +111,7 @@ STATES: dict[str, Callable[[], AbstractContextManager]] = {
     "default dtype float16": lambda: default_dtype(torch.float16),
     "default dtype bfloat16": lambda: default_dtype(torch.bfloat16),
     "inference mode": torch.inference_mode,
+    "autocast": lambda: torch.autocast("cpu"),
     "no gradients": torch.no_grad,
     "inputs that require gradients": gradients,
 }
@@ -164,6 +192,36 @@ def seeded(call: Callable[[], nn.Module]) -> list[Tensor]:
     state = [*call().state_dict().values()]
     torch.set_rng_state(before)
     return state
+
+
+def product() -> tuple[ReLUGenerator, ReLUGenerator, Tensor]:
+    """Networks drawn as Theorem 2 has them, and three products."""
+    return drawn(4, seed=1), drawn(3, seed=2), given(3, 60, seed=5).abs()
+
+
+def single(problem: tuple[ReLUGenerator, ReLUGenerator, Tensor]) -> tuple[ReLUGenerator, ReLUGenerator, Tensor]:
+    G1, G2, y = problem
+    return G1.to(dtype=torch.float32), G2.to(dtype=torch.float32), y.float()
+
+
+def matrices() -> tuple[Tensor, Tensor, Tensor]:
+    B, C = given(20, 2), given(20, 2, seed=2)
+    return B, C, (B @ given(2)) * (C @ given(2, seed=2))
+
+
+def subspace(*, seed: int = 1) -> Subspace:
+    return principal_subspace(given(9, 4, 5, seed=seed), 3)
+
+
+def without_seconds(found: Recovery) -> list[Tensor]:
+    return [getattr(found, field.name) for field in fields(found) if field.name != "seconds"]
+
+
+def one_step(run: Training | Autoencoding) -> list[Any]:
+    """The losses of a step, and what the networks are after it."""
+    losses = run.advance()
+    network = run.average if isinstance(run, Training) else run.decoder
+    return [*losses.values(), *network.state_dict().values()]
 
 
 CALLS: dict[str, Callable[[], Any]] = {
@@ -263,15 +321,80 @@ CALLS: dict[str, Callable[[], Any]] = {
         as_generator(module(), 4).to(dtype=torch.float32), given(2, 60).float(), iterations=2
     ),
     "representation_error": lambda: representation_error(trained(kind=InstanceGenerator), images(), starts=1, iterations=2),
+    # the descent
+    "descend": lambda: descend(*product(), iterations=20, rng=stream()),
+    "descend, single": lambda: descend(*single(product()), iterations=20, rng=stream()),
+    "descend, a module": lambda: descend(
+        *[as_generator(module(), 4).to(dtype=torch.float32)] * 2,
+        given(3, 60).float(),
+        step_size=0.1,
+        iterations=5,
+        rng=stream(),
+    ),
+    "code_scale": lambda: code_scale(*product()),
+    "default_step_size": lambda: default_step_size(*product()),
+    "outer_product_error": lambda: outer_product_error(*(codes()[name] for name in ("h", "m", "h0", "m0"))),
+    "relative_residual": lambda: relative_residual(descend(*product(), iterations=2, rng=stream()), product()[2]),
+    # images
+    "recover": lambda: without_seconds(
+        recover(images(), setting=QUICK, signal_prior=trained(), modulator_prior=trained(), seed=3)
+    ),
+    "recover, a mask": lambda: without_seconds(
+        recover(images(), setting=QUICK, signal_prior=trained(), modulator_prior=trained(), mask=images(1)[0] > 0.4)
+    ),
+    "align": lambda: align(images(), images(1)),
+    "score": lambda: score(images(), images(1)),
+    "distortion": lambda: distortion(np.linspace(-1, 1, 3), 25.0),
+    "distortion_images": lambda: distortion_images()[::900],
+    "random_distortions": lambda: random_distortions(2, seed=1),
+    **{f"modulator_images, {name}": lambda name=name: modulator_images(name, 2, seed=1) for name in FAMILIES[:-1]},
+    "resize": lambda: resize(invert(random_distortions(2, seed=1))),
+    # the methods of the related work
+    "asim": lambda: asim.solve(*product(), iterations=5, rng=stream()),
+    "csgm": lambda: csgm.solve(trained(), given(2, 4096).float(), given(2, 4096).float(), iterations=3, rng=stream()),
+    "inversion": lambda: inversion.solve(drawn(), given(60), given(60, seed=2), iterations=9, rng=stream()),
+    "phase_retrieval": lambda: phase_retrieval.solve(
+        drawn(), given(9).square(), A=given(9, 60, seed=2), iterations=9, rng=stream()
+    ),
+    "lifted": lambda: lifted.solve(*matrices()),
+    "branchhull": lambda: branchhull.solve(*matrices(), (matrices()[0] @ given(2)).sign(), "l1"),
+    "phasemax": lambda: phasemax.solve(
+        given(20, 2), given(20).square(), phasemax.spectral_anchor(given(20, 2), given(20).square())
+    ),
+    "bilinear_gradient": lambda: bilinear_gradient.solve(*matrices(), iterations=9),
+    "power_factorization": lambda: power_factorization.solve(*matrices(), (1, 2), iterations=9),
+    "principal_subspace": lambda: principal_subspace(given(9, 5, 4), 3),
+    "pca_als": lambda: pca_als.solve(subspace(), subspace(seed=2), images(1)[:, :4, :5], iterations=3, rng=stream()),
+    "log_subspace": lambda: log_subspace.solve(subspace(), images(1)[:, :4, :5], iterations=3),
+    "log_quadratic": lambda: log_quadratic.solve(images(1), iterations=3),
+    "homomorphic": lambda: homomorphic.solve(images(1)),
+    "bias_field": lambda: bias_field.solve(images(1)[:, :16, :16], levels=1, iterations=2),
+    "trivial": lambda: [trivial.unchanged(images()), trivial.constant(images()), trivial.nearest(images(), images(1))],
+    # studies and trainings
+    "recover_problems": lambda: recover_problems({"n": 2, "p": 2, "ell": 40, "trials": 2, "iterations": 9}, stream()),
+    **{
+        f"run_method, {name}": lambda name=name: run_method({"method": name, "n": 1, "ell": 20, "trials": 1}, stream())
+        for name in (*SUBSPACES, *SPARSITY)
+    },
+    "Training": lambda: one_step(Training(random_distortions(4, seed=1), TrainingSettings(latent=3, base_width=2, steps=1))),
+    "Autoencoding": lambda: one_step(
+        Autoencoding(random_distortions(4, seed=1), AutoencoderSettings((3, 8), steps=1, encoder=5, batch_size=2))
+    ),
 }
 
 
 def numbers(result: Any) -> Iterator[Tensor]:
     """All the tensors of a result, in order; numbers count as such."""
+    if result is None:
+        return
     if isinstance(result, Tensor):
         yield result.detach()
     elif is_dataclass(result):
         yield from numbers([getattr(result, field.name) for field in fields(result)])
+    elif isinstance(result, np.ndarray):
+        yield torch.from_numpy(result.copy())
+    elif isinstance(result, dict):
+        yield from numbers([*result.values()])
     elif isinstance(result, list | tuple):
         for part in result:
             yield from numbers(part)
