@@ -40,7 +40,7 @@ test: $(READY)  ## run what a change can break, once: style, contracts, the book
 	@$(call with_browser,$(BIN)/python,-m 'not nightly')
 
 test-fast: check  ## check style and contracts, and run the tests of the science: a minute
-	@$(BIN)/python $(PYTEST) -m 'not nightly' tests/science
+	@$(BIN)/python $(PYTEST) -m 'not nightly' tests/science tests/book/test_reference.py
 
 nightly: $(READY)  ## run every check in its full depth, with coverage in _build/coverage
 	@$(MAKE) --no-print-directory check
@@ -109,7 +109,7 @@ bench: $(READY)  ## run the comparisons of benchmarks/
 	@$(BIN)/demod bench
 
 clean:  ## remove the built book and all caches; .venv stays
-	rm -rf _build build .pytest_cache .ruff_cache .mypy_cache .import_linter_cache
+	rm -rf _build build chapters/_build .pytest_cache .ruff_cache .mypy_cache .import_linter_cache
 
 # What JupyterLab writes into a notebook beside its text: the kernel's version and the folds of its panels.
 LANGUAGE := codemirror_mode file_extension mimetype nbconvert_exporter pygments_lexer version

@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from demod.arguments import check_alike, check_counts, check_generator, check_numbers, check_precision, check_seed
+from demod.arguments import check_alike, check_counts, check_generator, check_numbers, check_precision, check_seed, told
 from demod.baselines.shading import LEAST_PEAK
 from demod.data import SIDE, invert, load_mnist, mnist_available, random_distortions, resize
 from demod.dcgan import load_generator
@@ -90,7 +90,8 @@ class Recovery:
     """What `recover` returns.
 
     signal, modulator : images (*B, 64, 64)
-    mean_squared_residual : ‖signal ⊙ modulator - y‖²/4096, (*B,); with a mask, the mean over what was observed
+    mean_squared_residual : ‖signal ⊙ modulator - y‖²/4096, (*B,); with a mask, the mean over what was observed; NaN where
+        the descent diverged, and the images are the last finite ones
     history : the mean-squared residual before and after each iteration of the start that was kept, (iterations + 1, *B)
     seconds : wall-clock time of all starts together
     relative_residual : mean_squared_residual in units of the squared peak of y among the observed pixels, (*B,): the number
@@ -150,6 +151,11 @@ def recover(
         If y or the mask is no tensor, a prior no generator, or the seed no whole number.
     """
     _check_images(y, mask)
+    if not isinstance(setting, Setting):
+        raise TypeError(
+            f"setting is {told(setting)}, but a Setting is required: BEST_SETTING, PAPER_SETTING, NOTEBOOK_SETTING or "
+            "RELU_SETTING, changed with dataclasses.replace."
+        )
     rng = torch.Generator("cpu").manual_seed(check_seed(seed))
     G1 = load_generator(SIGNAL_PRIOR, device=y.device) if signal_prior is None else signal_prior
     G2 = load_generator(MODULATOR_PRIOR, device=y.device) if modulator_prior is None else modulator_prior
@@ -288,7 +294,9 @@ def drawn_problems(count: int, seed: int = 2019) -> tuple[Tensor, Tensor]:
     images = []
     for name in ("digits", "distortions"):
         G = load_generator(name)
-        images.append(G(torch.randn(count, G.widths[0], generator=rng, device="cpu")).reshape(count, SIDE, SIDE))
+        images.append(
+            G(torch.randn(count, G.widths[0], generator=rng, device="cpu", dtype=torch.float32)).reshape(count, SIDE, SIDE)
+        )
     return images[0], images[1]
 
 

@@ -57,7 +57,7 @@ def _check_values(name: str, G: Generator, y: Tensor) -> None:
     z = y.new_zeros(G.widths[0])
     try:
         value = pick(G, torch.zeros((), dtype=torch.long, device=y.device))(z)
-    except RuntimeError as error:
+    except (RuntimeError, ValueError) as error:
         reason = str(error).split("\n")[0][:120]
         raise ValueError(
             f"{name} does not take a code of shape ({len(z)},), {z.dtype} on {z.device} like y ({reason}); "

@@ -49,7 +49,7 @@ class Job:
         """Return why the chapter must run: the names of changed ingredients; nothing if its last run still holds."""
         kept = [layout.executed / f"{self.slug}.ipynb", layout.numbers / f"{self.slug}.json", layout.figures / self.slug]
         if not all(path.exists() for path in kept):
-            return ["never run"]
+            return ["its first run"]
         card = self.card(layout)
         foreign = ["figures or numbers that another run left"] if card.get("products") != self.products(layout) else []
         if found := changed(card.get("ingredients", {}), self.ingredients) or foreign:

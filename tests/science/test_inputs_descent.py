@@ -121,6 +121,7 @@ WRONG = {
     "noise below 0": (lambda: pictures(IMAGE - 0.6), r"y is torch\.float32 in .*clip noise below 0 with \.clamp"),
     "an image in half precision": (lambda: pictures(IMAGE.half()), r"y is torch\.float16.*\.float\(\)"),
     "a complex image": (lambda: pictures(IMAGE.to(torch.complex64)), r"y is torch\.complex64 .*floats"),
+    "a word for a setting": (lambda: recover(IMAGE, setting="best"), r"setting is 'best', .*BEST_SETTING.*replace"),
     "half a start": (lambda: replace(BEST_SETTING, starts=0.5), r"starts is 0\.5, .*round it"),
     "no start": (lambda: replace(BEST_SETTING, starts=0), r"starts is 0, .*at least 1"),
     "a step back": (lambda: replace(BEST_SETTING, step=-1.0), r"step is -1\.0, .*positive"),
