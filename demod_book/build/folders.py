@@ -90,14 +90,14 @@ def recover_folder(folder: Path) -> None:
 
 
 SKIPPED = (".*", "_build", "__pycache__", "*.egg-info")  # what is no source of the book,
-LARGE = ("training", "data")  # nor are these where they lie beside its sources: checkpoints, images
+BESIDE = ("tests", "benchmarks", "binder", "build", "dist", "training", "data")  # nor are these at its root
 
 
 def sources(root: Path) -> dict[str, tuple[int, int]]:
     """Return the files of the book in `root`, its products apart: path to (time of change in ns, size)."""
     found = {}
     for folder, folders, names in os.walk(root):
-        skipped = SKIPPED + LARGE if Path(folder) == root else SKIPPED
+        skipped = SKIPPED + BESIDE if Path(folder) == root else SKIPPED
         folders[:] = [name for name in folders if not any(fnmatch(name, pattern) for pattern in skipped)]
         for path in (Path(folder, name) for name in names if not name.startswith(".")):
             try:
