@@ -13,6 +13,7 @@ import time
 from collections.abc import Mapping
 from copy import deepcopy
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -204,7 +205,14 @@ class Training:
         settings = {key: value for key, value in asdict(self.settings).items() if key != "steps"}
         return {"settings": settings, "data_sha256": self.data_sha256}
 
-    save, restore = save_run, by_itself(restore_run)
+    def save(self, path: Path) -> None:
+        """Write the whole state to `path` (.safetensors), atomically."""
+        save_run(self, path)
+
+    @by_itself
+    def restore(self, path: Path) -> None:
+        """Continue from what `save` wrote; a run of other settings or images is a ValueError."""
+        restore_run(self, path)
 
     @by_itself
     @torch.no_grad()

@@ -23,6 +23,7 @@ import time
 from collections.abc import Mapping
 from copy import deepcopy
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
@@ -198,7 +199,14 @@ class Autoencoding:
         settings = asdict(self.settings) | {"widths": list(self.settings.widths)}  # as JSON has them
         return {"settings": settings, "data_sha256": self.data_sha256}
 
-    save, restore = save_run, by_itself(restore_run)
+    def save(self, path: Path) -> None:
+        """Write the whole state to `path` (.safetensors), atomically."""
+        save_run(self, path)
+
+    @by_itself
+    def restore(self, path: Path) -> None:
+        """Continue from what `save` wrote; a run of other settings or images is a ValueError."""
+        restore_run(self, path)
 
     @property
     def architecture(self) -> str:
