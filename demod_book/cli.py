@@ -191,7 +191,7 @@ def train(
         shipped = recipes.find_recipe(name)
         recipe = shipped.changed(base_width=base_width, steps=steps, batch_size=batch_size, seed=seed)
     except ValueError as error:
-        _fail(error, 2)
+        raise typer.BadParameter(str(error)) from error
     if ship and recipe != shipped:
         _fail(ValueError("only a prior with the standard settings is shipped; add --no-ship, and a --folder."))
     chosen = _chosen(device)
@@ -230,7 +230,7 @@ def study(
 ) -> None:
     """Run every method on the same images (about two hours on two cores) and store the results that the book shows.
 
-    Needs MNIST, whose test digits the study is of, and SimpleITK, which the extra "rivals" of demod brings.
+    Needs MNIST, whose test digits the study is of, and SimpleITK, which is in the extra demod[rivals].
     """
     from demod.data import MNISTUnavailableError
     from demod.studies.sweeps import check_jobs

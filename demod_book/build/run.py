@@ -4,6 +4,7 @@ Everything a run writes goes to a folder of its own. An accepted run is moved to
 counts as done when its card says what it was made from. A refused run leaves its notebook as <slug>.failed.ipynb.
 """
 
+import re
 import shutil
 import subprocess
 import sys
@@ -24,6 +25,8 @@ from demod_book.build.worker import MODULE, environment, lifeline, stop
 PAPERMILL = (sys.executable, "-m", MODULE, "papermill.cli:papermill")
 PLOTLY = "../plotly.min.js"  # as seen from a page under chapters/
 DEAD_KERNEL = 138  # papermill's exit status for it
+PORT_TAKEN = re.compile("Address already in use.*Kernel died before replying", re.DOTALL)  # papermill issue 511
+STARTS = 3  # of a kernel: its ports are chosen before they are bound, and another process may take one in between
 THREADS = [f"{library}_NUM_THREADS" for library in ("OMP", "MKL", "OPENBLAS", "NUMEXPR", "VECLIB", "BLIS")]
 LIMIT = {"quick": 30 * 60.0, "full": 24 * 3600.0}  # seconds for one chapter: one that hangs must not hang the build
 
@@ -80,7 +83,10 @@ def execute(
     for folder in (run / "work", run / "figures" / job.slug):
         folder.mkdir(parents=True)
     start = time.monotonic()
-    status = _papermill(job, run, layout, threads, processes, limit or LIMIT[job.parameters["profile"]])
+    for _ in range(STARTS):
+        status = _papermill(job, run, layout, threads, processes, limit or LIMIT[job.parameters["profile"]])
+        if status == 0 or not PORT_TAKEN.search(_log(run)):
+            break
     seconds = round(time.monotonic() - start, 1)
     _refuse_unless_sound(job, layout, run, status)
     _accept(job, layout, run, seconds)
@@ -108,11 +114,16 @@ def _papermill(
             return f"was stopped after {limit:g} s; make it shorter, or allow more with `demod build --limit MINUTES`"
 
 
+def _log(run: Path) -> str:
+    """Return what papermill and the kernel have said."""
+    return (run / "papermill.log").read_text(encoding="utf-8", errors="replace")
+
+
 def _refuse_unless_sound(job: Job, layout: Layout, run: Path, status: int | str) -> None:
     """Raise what is wrong with a run, if anything, and keep its notebook for the reader."""
     notebook, failed = run / "notebook.ipynb", layout.executed / f"{job.slug}.failed.ipynb"
     failed.unlink(missing_ok=True)
-    log = (run / "papermill.log").read_text(encoding="utf-8", errors="replace").strip()[-2000:]
+    log = _log(run).strip()[-2000:]
     if not notebook.is_file() or not notebook.stat().st_size:
         raise BuildError(f"{job.slug}: papermill ended with status {status} before it began:\n{log}\n{remedy(log)}".rstrip())
     try:
@@ -126,6 +137,8 @@ def _refuse_unless_sound(job: Job, layout: Layout, run: Path, status: int | str)
         problems.insert(0, f"cell {unfinished(content)} {status}")
     elif status == DEAD_KERNEL:
         problems.insert(0, f"its kernel died in cell {unfinished(content)}, perhaps for want of memory")
+    elif status != 0 and PORT_TAKEN.search(_log(run)):
+        problems.insert(0, f"its kernel did not start in {STARTS} attempts: other programs took its ports; build again")
     elif status != 0:
         problems.append(f"papermill ended with status {status}")
     if problems:
