@@ -20,6 +20,7 @@ from demod import data as data_module
 from demod.artifacts import read_json, write_json
 from demod_book.build import build as build_module
 from demod_book.build import folders as layout_module
+from demod_book.build import run as run_module
 from demod_book.build.build import CARD
 from demod_book.build.folders import BuildError, Layout, sources
 from demod_book.build.notebooks import PRINTED, check_run
@@ -165,6 +166,43 @@ def test_a_chapter_that_hangs_is_stopped_with_the_cell_and_the_remedy(tmp_path):
     with pytest.raises(BuildError, match=r"slow: cell 5 was stopped after 20 s; .*--limit MINUTES`\. .*slow\.failed\.ipynb"):
         run(root, limit=20)
     assert list(root.glob("_build/executed/*.ipynb")) == [root / "_build/executed/slow.failed.ipynb"]
+
+
+TAKEN = "zmq.error.ZMQError: Address already in use\nRuntimeError: Kernel died before replying to kernel_info"
+UNLUCKY = f"""import os, pathlib, sys
+starts = pathlib.Path(os.environ["STARTS"])
+starts.write_text(starts.read_text() + "x")
+if len(starts.read_text()) <= int(os.environ["UNLUCKY"]):
+    pathlib.Path("notebook.ipynb").write_bytes(pathlib.Path("source.ipynb").read_bytes())
+    sys.exit({TAKEN!r})
+os.execv(sys.executable, [sys.executable, "-m", "{MODULE}", "papermill.cli:papermill", *sys.argv[1:]])
+"""
+
+
+@pytest.fixture
+def unlucky(tmp_path, monkeypatch):
+    """A function that builds a book whose kernel finds its ports taken so often, and returns how often it was started."""
+    (tmp_path / "unlucky.py").write_text(UNLUCKY)
+    starts = tmp_path / "starts"
+    monkeypatch.setattr(run_module, "PAPERMILL", (sys.executable, str(tmp_path / "unlucky.py")))
+    monkeypatch.setenv("STARTS", str(starts))
+
+    def build(times: int) -> int:
+        starts.write_text("")
+        monkeypatch.setenv("UNLUCKY", str(times))
+        run(write_book(tmp_path / "book", notebook("other", DRAWN)))
+        return len(starts.read_text())
+
+    return build
+
+
+def test_a_kernel_whose_ports_were_taken_is_started_again(unlucky):
+    assert unlucky(1) == 2
+
+
+def test_a_kernel_whose_ports_are_always_taken_is_given_up(unlucky):
+    with pytest.raises(BuildError, match=r"other: its kernel did not start in 3 attempts: other programs took its ports"):
+        unlucky(99)
 
 
 def test_a_chapter_that_prints_megabytes_is_refused():
