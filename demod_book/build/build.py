@@ -20,7 +20,7 @@ from rich.markup import escape
 from demod.artifacts import read_json, sha256, write_json
 from demod.data import mnist_available
 from demod_book.build.cache import BOOK, chapter_ingredients
-from demod_book.build.folders import BuildError, Layout, only_build, recover_folder, remedy, replace_folder, sources
+from demod_book.build.folders import BuildError, Layout, explained, only_build, remedy, replace_folder, steady_sources
 from demod_book.build.launch import check_install_cell, read_repository
 from demod_book.build.notebooks import COLOURS, check_source, read_notebook
 from demod_book.build.prose import check_prose
@@ -72,10 +72,9 @@ def build(
     start, layout = time.monotonic(), Layout(root.resolve())
     try:
         with only_build(layout):
-            before, chapters = sources(layout.root), plan(layout, profile, device)
-            clear(layout)
-            run_chapters(layout, chapters, jobs, console, limit, only)
-            check_sources(before, sources(layout.root))
+            with steady_sources(layout.root):
+                chapters = plan(layout, profile, device)
+                run_chapters(layout, chapters, jobs, console, limit, only)
             if only is not None:
                 folder = escape(str(_relative(layout.figures / only)))
                 console.print(f"Its figures are in {folder}; `demod build` puts it into the book.", soft_wrap=True)
@@ -83,7 +82,7 @@ def build(
             check_readme(layout, chapters, console)
             rendered = render(layout, chapters)
     except OSError as error:
-        raise _explained(error) from error
+        raise BuildError(explained(error)) from error
     console.print("  [green]✓[/] the book is rendered and checked" if rendered else "  [dim]= the book is unchanged[/]")
     index = escape(str(_relative(layout.html / "index.html")))
     console.print(f"{len(chapters)} chapters in {time.monotonic() - start:.0f} s. Read them: open {index}", soft_wrap=True)
@@ -102,34 +101,6 @@ def last_build(layout: Layout) -> dict[str, Any]:
     if not card.is_file():
         raise BuildError("there is no book yet; run `demod build` first.")
     return read_json(card)
-
-
-def _explained(error: OSError) -> BuildError:
-    """Return an error of the system as one of the build, with what to do."""
-    return BuildError(f"{error}.{remedy(str(error)) or ' The last good book, if there is one, is as it was.'}")
-
-
-def clear(layout: Layout) -> None:
-    """Undo what a build that was killed left half done, and remove what it left behind."""
-    recover_folder(layout.html)
-    for folder in (layout.running, *layout.products.glob("site-*")):
-        shutil.rmtree(folder, ignore_errors=True)  # a process of that build may still write there, for a moment
-
-
-def check_sources(before: dict[str, tuple[int, int]], after: dict[str, tuple[int, int]]) -> None:
-    """Refuse a book whose sources changed while its chapters ran: it would be of no one state of them.
-
-    Raises
-    ------
-    BuildError
-        If a file appeared, changed or went, perhaps by the hand of a chapter.
-    """
-    if changed := sorted(path for path, _ in before.items() ^ after.items()):
-        listed = ", ".join(dict.fromkeys(changed[:5])) + (" …" if len(changed) > 5 else "")
-        raise BuildError(
-            f"{listed} changed while the chapters ran. If you did it, build again: the chapters are kept. If a chapter did, "
-            "let it write with chapter.figure and chapter.glue, which write under _build, and with nothing else."
-        )
 
 
 def _relative(path: Path) -> Path:
@@ -179,21 +150,16 @@ def run_chapters(
     for slug in [slug for slug, why in reasons.items() if not why]:
         console.print(f"  [dim]= {slug} unchanged[/]")
     last = {slug: chosen[slug].card(layout).get("seconds") for slug, why in reasons.items() if why}
-    later_first = reversed(last)  # the first time, when no seconds are known: later chapters take longer
-    order = sorted(later_first, key=lambda slug: -(last[slug] or 0))
+    order = sorted(reversed(last), key=lambda slug: -(last[slug] or 0))  # of those that never ran, the later are longer
     on_gpu = any(chosen[slug].parameters["device"] == "cuda" for slug in order)
     cores = cpu_count()
     workers = 1 if on_gpu else max(min(jobs or cores, cores, len(chapters)), 1)
 
-    def run(slug: str, processes: list[subprocess.Popen]) -> None:
-        try:
-            execute(chosen[slug], layout, cores // workers, processes, limit=limit)
-        except OSError as error:
-            raise BuildError(f"{slug}: {_explained(error)}") from error
+    def run(slug: str, stdin: int) -> None:
+        execute(chosen[slug], layout, cores // workers, stdin, limit=limit)
 
-    if problems := run_all({slug: reasons[slug] for slug in order}, run, Terminal(console, last, workers), workers):
-        raise BuildError("\n".join(problems))
-    if problems := check_prose(layout, list(chosen)):
+    problems = run_all({slug: reasons[slug] for slug in order}, run, Terminal(console, last, workers), workers)
+    if problems := problems or check_prose(layout, list(chosen)):
         raise BuildError("\n".join(problems))
 
 
@@ -224,9 +190,8 @@ def render(layout: Layout, chapters: list[Job]) -> bool:
         return False
     site = Path(tempfile.mkdtemp(prefix="site-", dir=layout.products))  # never that of a build that was killed
     command = [*JUPYTER_BOOK, "build", str(layout.stage), "--path-output", str(site), "-W", "--keep-going", "--quiet"]
-    with lifeline() as stdin:
-        own = environment(site / "settings")
-        done = subprocess.run(command, env=own, stdin=stdin, capture_output=True, check=False)
+    with lifeline() as (stdin, _):
+        done = subprocess.run(command, env=environment(site / "settings"), stdin=stdin, capture_output=True, check=False)
     html = site / "_build" / "html"
     if done.returncode != 0 or not (html / "index.html").is_file():
         log = (done.stdout + done.stderr).decode("utf-8", "replace")

@@ -34,6 +34,11 @@ def remedy(message: str) -> str:
     return ""
 
 
+def explained(error: OSError) -> str:
+    """Return what the system refused, with what to do."""
+    return f"{error}.{remedy(str(error)) or ' The last good book, if there is one, is as it was.'}"
+
+
 class Layout:
     """The folders of a book."""
 
@@ -66,27 +71,24 @@ class Layout:
         return {path.stem: path for path in paths if path.is_file()}
 
 
-def _previous(folder: Path) -> Path:
-    return folder.with_name(f"{folder.name}.previous")
-
-
 def replace_folder(new: Path, folder: Path) -> None:
     """Put `new` in the place of `folder`, which may or may not exist."""
-    recover_folder(folder)
+    previous = recover_folder(folder)
     folder.parent.mkdir(parents=True, exist_ok=True)
     if folder.exists():
-        folder.rename(_previous(folder))
+        folder.rename(previous)
     new.rename(folder)
-    shutil.rmtree(_previous(folder), ignore_errors=True)
+    shutil.rmtree(previous, ignore_errors=True)
 
 
-def recover_folder(folder: Path) -> None:
-    """Finish or undo a replacement of `folder` that was killed halfway."""
-    previous = _previous(folder)
+def recover_folder(folder: Path) -> Path:
+    """Finish or undo a replacement of `folder` that was killed halfway; return where one keeps the old folder meanwhile."""
+    previous = folder.with_name(f"{folder.name}.previous")
     if previous.exists() and not folder.exists():
         previous.rename(folder)
     elif previous.exists():
         shutil.rmtree(previous)
+    return previous
 
 
 SKIPPED = (".*", "_build", "__pycache__", "*.egg-info")  # what is no source of the book,
@@ -108,22 +110,31 @@ def sources(root: Path) -> dict[str, tuple[int, int]]:
     return found
 
 
-def fresh_folder(folder: Path) -> Path:
-    """Return `folder`, empty."""
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
-    return folder
+@contextmanager
+def steady_sources(root: Path) -> Iterator[None]:
+    """Refuse what is done while the sources in `root` change: it would be of no one state of them."""
+    before = sources(root)
+    yield
+    if changed := sorted({path for path, _ in before.items() ^ sources(root).items()}):
+        listed = ", ".join(changed[:5]) + (" …" if len(changed) > 5 else "")
+        raise BuildError(
+            f"{listed} changed while the chapters ran. If you did it, build again: the chapters are kept. If a chapter did, "
+            "let it write with chapter.figure and chapter.glue, which write under _build, and with nothing else."
+        )
 
 
 @contextmanager
 def only_build(layout: Layout) -> Iterator[None]:
-    """Hold the lock of `layout.products`; the system frees it when the process ends, however it ends."""
+    """Hold the lock of `layout.products`, which ends with the process, and clear away what a killed build left."""
     for name in ("_config.yml", "_toc.yml"):
         if not (layout.root / name).is_file():
             raise BuildError(f"There is no {name} in {layout.root}; run `demod build` in the folder that holds the book.")
     layout.products.mkdir(exist_ok=True)
     try:
         with FileLock(layout.products / "lock", timeout=0):
+            recover_folder(layout.html)
+            for folder in (layout.running, *layout.products.glob("site-*")):
+                shutil.rmtree(folder, ignore_errors=True)  # a process of that build may still write there, for a moment
             yield
     except Timeout as error:
         raise BuildError(f"Another build of {layout.root} is running; wait for it, or stop it.") from error

@@ -75,12 +75,6 @@ def _complete(raw: dict[str, Any]) -> dict[str, Any]:
     return raw
 
 
-def text(cell: Mapping[str, Any], key: str = "source") -> str:
-    """Return the source of a cell (or another field of it, or of an output) as one string."""
-    content = cell.get(key, "")
-    return content if isinstance(content, str) else "".join(content)
-
-
 def code_cells(notebook: Notebook) -> Iterator[tuple[int, Cell]]:
     """Yield the code cells that are not blank, numbered from 1 among all cells but papermill's own."""
     own = [cell for cell in notebook["cells"] if PAPERMILL.isdisjoint(tags(cell))]
@@ -120,7 +114,7 @@ def check_source(notebook: Notebook, parameters: Mapping[str, Any]) -> list[str]
             parsed.append((number, cell, ast.parse(cell_code(cell))))
         except SyntaxError as error:
             problems.append(f"cell {number} is not Python: {error}")
-    names = {local: dotted for _, _, tree in parsed for local, dotted in _imported(tree)}
+    names = imported_as(*(tree for _, _, tree in parsed))
     for number, cell, tree in parsed:
         allowed = MAGICS | {"pip"} if INSTALL in tags(cell) else MAGICS
         problems += [f"cell {number} {problem}" for problem in dict.fromkeys(_unseen(tree, names, allowed))]
@@ -136,23 +130,21 @@ def _other_language(metadata: Mapping[str, Any]) -> str | None:
     return None if named is None or "python" in named.lower() else named
 
 
-def _imported(tree: ast.AST) -> Iterator[tuple[str, str]]:
-    """Yield what the imports in `tree` bind: the name, and the dotted name that it stands for."""
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Import | ast.ImportFrom):
-            module = f"{node.module}." if isinstance(node, ast.ImportFrom) else ""
-            yield from ((alias.asname, f"{module}{alias.name}") for alias in node.names if alias.asname)
-            yield from ((alias.name, f"{module}{alias.name}") for alias in node.names if module and not alias.asname)
+def imported_as(*trees: ast.AST) -> dict[str, str]:
+    """Return what the imports in `trees` bind: the name, and the dotted name that it stands for."""
+    found: dict[str, str] = {}
+    for node in (node for tree in trees for node in ast.walk(tree) if isinstance(node, ast.Import | ast.ImportFrom)):
+        module = f"{node.module}." if isinstance(node, ast.ImportFrom) else ""
+        found |= {alias.asname or alias.name: f"{module}{alias.name}" for alias in node.names}
+    return found
 
 
 def _unseen(tree: ast.AST, names: Mapping[str, str], allowed: set[str]) -> Iterator[str]:
     """Yield what is wrong with the calls in `tree` that hide code, output or a failure from the build."""
     for call in (node for node in ast.walk(tree) if isinstance(node, ast.Call)):
         first, dot, rest = ast.unparse(call.func).partition(".")
-        name, words = (
-            names.get(first, first) + dot + rest,
-            [word.value for word in call.args if isinstance(word, ast.Constant)],
-        )
+        name = names.get(first, first) + dot + rest
+        words = [word.value for word in call.args if isinstance(word, ast.Constant)]
         magic = str(words[0]) if words and MAGIC_CALL.fullmatch(name) else None
         unchecked = name == "subprocess.run" and "check" not in [keyword.arg for keyword in call.keywords]
         if name in SHELL or magic in SHELL_MAGICS or unchecked:
@@ -167,11 +159,8 @@ def _check_parameters(notebook: Notebook, parameters: Mapping[str, Any]) -> list
     if len(cells) != 1:
         return [f'{len(cells)} cells are tagged "parameters"; tag the one that assigns {", ".join(parameters)}']
     declared = {parameter.name for parameter in PythonTranslator.inspect(cells[0])}
-    return [
-        f'{name} is not assigned in the cell tagged "parameters", so that setting it would do nothing; assign it there'
-        for name in parameters
-        if name not in declared
-    ]
+    told = 'is not assigned in the cell tagged "parameters", so that setting it would do nothing; assign it there'
+    return [f"{name} {told}" for name in parameters if name not in declared]
 
 
 def check_run(notebook: Notebook) -> list[str]:

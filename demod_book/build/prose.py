@@ -1,7 +1,6 @@
 """What the prose of a chapter refers to: its numbers, works, marks. And what it must not say: the words of the template."""
 
 import re
-from pathlib import Path
 
 from demod.artifacts import read_json
 from demod_book.build.folders import Layout
@@ -15,19 +14,11 @@ SENTENCE = re.compile(r"(?<=[.?!:])\s+")
 TELLING = 25  # characters: what is shorter, or a heading, an author may well say himself
 
 
-class Ran(Layout):
-    """A book as far as its chapters have run."""
-
-    def notebooks(self) -> dict[str, Path]:
-        """Return the chapters that have a record, slug to notebook, in reading order."""
-        return {slug: path for slug, path in super().notebooks().items() if (self.numbers / f"{slug}.json").is_file()}
-
-
 def check_prose(layout: Layout, slugs: list[str]) -> list[str]:
     """Return what the prose of the chapters `slugs`, which have run, names that is not there, and what is the template's."""
-    ran, paths = Ran(layout.root), layout.notebooks()
-    meanings = marks(ran)
-    later = tuple(f"<!-- {slug}." for slug in paths.keys() - ran.notebooks().keys())  # their numbers come with their runs
+    paths = layout.notebooks()
+    ran = {slug: path for slug, path in paths.items() if (layout.numbers / f"{slug}.json").is_file()}
+    meanings, later = marks(layout, ran), tuple(f"<!-- {slug}." for slug in paths.keys() - ran.keys())  # known once they ran
     bibliography, template = layout.root / "references.bib", layout.root / "templates/chapter.ipynb"
     works = set(KEY.findall(bibliography.read_text(encoding="utf-8"))) if bibliography.is_file() else set()
     foreign = _sentences("\n\n".join(_texts(read_notebook(template)))) if template.is_file() else set()

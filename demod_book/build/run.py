@@ -20,7 +20,7 @@ from demod.artifacts import read_json, sha256, write_json
 from demod_book.build.cache import changed, unanswered
 from demod_book.build.folders import BuildError, Layout, remedy, replace_folder
 from demod_book.build.notebooks import check_run, read_notebook, unfinished
-from demod_book.build.worker import MODULE, environment, lifeline, stop
+from demod_book.build.worker import MODULE, environment, stop
 
 PAPERMILL = (sys.executable, "-m", MODULE, "papermill.cli:papermill")
 PLOTLY = "../plotly.min.js"  # as seen from a page under chapters/
@@ -42,9 +42,8 @@ class Job:
 
     def card(self, layout: Layout) -> dict[str, Any]:
         """Return the card of the last accepted run; empty if there is none that can be read."""
-        path = layout.executed / f"{self.slug}.json"
         try:
-            return read_json(path)
+            return read_json(layout.executed / f"{self.slug}.json")
         except (FileNotFoundError, ValueError):
             return {}
 
@@ -65,13 +64,10 @@ class Job:
         return sha256("".join(f"{path.name} {sha256(path)}\n" for path in files).encode())
 
 
-def execute(
-    job: Job, layout: Layout, threads: int, processes: list[subprocess.Popen], *, limit: float | None = None
-) -> None:
-    """Run a chapter with `threads` threads and accept its notebook, figures and numbers.
+def execute(job: Job, layout: Layout, threads: int, stdin: int, *, limit: float | None = None) -> None:
+    """Run a chapter with `threads` threads, in an empty folder of its own, and accept its notebook, figures and numbers.
 
-    It runs in an empty folder of its own. Its process is appended to `processes`, so that a build that is stopped can stop
-    it; after `limit` seconds, by default those of `LIMIT`, it is stopped as well.
+    It is stopped when its standard input ends, and after `limit` seconds, by default those of `LIMIT`.
 
     Raises
     ------
@@ -84,7 +80,7 @@ def execute(
         folder.mkdir(parents=True)
     start = time.monotonic()
     for _ in range(STARTS):
-        status = _papermill(job, run, layout, threads, processes, limit or LIMIT[job.parameters["profile"]])
+        status = _papermill(job, run, layout, threads, stdin, limit or LIMIT[job.parameters["profile"]])
         if status == 0 or not PORT_TAKEN.search(_log(run)):
             break
     seconds = round(time.monotonic() - start, 1)
@@ -92,9 +88,7 @@ def execute(
     _accept(job, layout, run, seconds)
 
 
-def _papermill(
-    job: Job, run: Path, layout: Layout, threads: int, processes: list[subprocess.Popen], limit: float
-) -> int | str:
+def _papermill(job: Job, run: Path, layout: Layout, threads: int, stdin: int, limit: float) -> int | str:
     """Execute the notebook into `run`; return papermill's exit status, or why it was stopped."""
     nbformat.write(read_notebook(job.notebook), run / "source.ipynb")  # in a dialect that papermill reads
     settings = [word for name, value in job.parameters.items() for word in ("-p", name, str(value))]
@@ -103,14 +97,14 @@ def _papermill(
     places = {"DEMOD_FIGURES": str(run / "figures"), "DEMOD_NUMBERS": str(run / "numbers"), "DEMOD_PLOTLY": PLOTLY}
     places |= {"DEMOD_SWEEPS": str(layout.sweeps)}  # tasks outlive a run that is cut off
     own = environment(run / "settings") | places | {name: str(threads) for name in THREADS}
-    with (run / "papermill.log").open("wb") as log, lifeline() as stdin:
-        process = subprocess.Popen(command, cwd=run, env=own, stdin=stdin, stdout=log, stderr=subprocess.STDOUT)
-        processes.append(process)
+    with (
+        (run / "papermill.log").open("wb") as log,
+        subprocess.Popen(command, cwd=run, env=own, stdin=stdin, stdout=log, stderr=subprocess.STDOUT) as process,
+    ):
         try:
             return process.wait(limit)
         except subprocess.TimeoutExpired:
             stop(process.pid)
-            process.wait()
             return f"was stopped after {limit:g} s; make it shorter, or allow more with `demod build --limit MINUTES`"
 
 
@@ -123,7 +117,8 @@ def _refuse_unless_sound(job: Job, layout: Layout, run: Path, status: int | str)
     """Raise what is wrong with a run, if anything, and keep its notebook for the reader."""
     notebook, failed = run / "notebook.ipynb", layout.executed / f"{job.slug}.failed.ipynb"
     failed.unlink(missing_ok=True)
-    log = _log(run).strip()[-2000:]
+    said = _log(run)
+    log = said.strip()[-2000:]
     if not notebook.is_file() or not notebook.stat().st_size:
         raise BuildError(f"{job.slug}: papermill ended with status {status} before it began:\n{log}\n{remedy(log)}".rstrip())
     try:
@@ -137,7 +132,7 @@ def _refuse_unless_sound(job: Job, layout: Layout, run: Path, status: int | str)
         problems.insert(0, f"cell {unfinished(content)} {status}")
     elif status == DEAD_KERNEL:
         problems.insert(0, f"its kernel died in cell {unfinished(content)}, perhaps for want of memory")
-    elif status != 0 and PORT_TAKEN.search(_log(run)):
+    elif status != 0 and PORT_TAKEN.search(said):
         problems.insert(0, f"its kernel did not start in {STARTS} attempts: other programs took its ports; build again")
     elif status != 0:
         problems.append(f"papermill ended with status {status}")

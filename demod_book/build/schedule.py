@@ -2,15 +2,14 @@
 
 import time
 from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor, wait
-from subprocess import Popen
+from concurrent.futures import ThreadPoolExecutor
 
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 
-from demod_book.build.folders import BuildError
-from demod_book.build.worker import stop
+from demod_book.build.folders import BuildError, explained
+from demod_book.build.worker import lifeline
 
 UNKNOWN_SECONDS = 60.0  # the first guess for a chapter that never ran; then it is the mean of those that are done
 
@@ -57,33 +56,30 @@ class Terminal:
 
 
 def run_all(
-    reasons: Mapping[str, list[str]], run: Callable[[str, list[Popen]], None], terminal: Terminal, workers: int
+    reasons: Mapping[str, list[str]], run: Callable[[str, int], None], terminal: Terminal, workers: int
 ) -> list[str]:
     """Call `run` for every slug of `reasons`, in this order, `workers` at once; return what failed, one message each.
 
-    `run` appends the processes that it starts to its list: where the build is stopped, so are they.
+    `run` is given a standard input for its process: where the build is stopped, that ends, and the process with it.
     """
-    processes: list[Popen] = []
 
-    def attempt(slug: str) -> str:
+    def attempt(slug: str, stdin: int) -> str:
         terminal.begin(slug, reasons[slug])
         problem = ""
         try:
-            run(slug, processes)
+            run(slug, stdin)
         except BuildError as error:
             problem = str(error)
+        except OSError as error:
+            problem = f"{slug}: {explained(error)}"
         terminal.end(slug, sound=not problem)
         return problem
 
-    with terminal.bars, ThreadPoolExecutor(workers) as pool:
-        futures = [pool.submit(attempt, slug) for slug in reasons]
+    with terminal.bars, lifeline() as (stdin, cut), ThreadPoolExecutor(workers) as pool:
+        futures = [pool.submit(attempt, slug, stdin) for slug in reasons]
         try:
             return [problem for future in futures if (problem := future.result())]
         except BaseException:  # Ctrl-C, `kill`, or a defect of the build
             pool.shutdown(wait=False, cancel_futures=True)
-            while not all(future.done() for future in futures):  # one may just be about to start its process
-                for process in processes:
-                    if process.poll() is None:
-                        stop(process.pid)
-                wait(futures, timeout=0.1)
+            cut()
             raise

@@ -3,43 +3,31 @@
     python -m demod_book.build.worker papermill.cli:papermill …
 
 The standard input is a pipe whose other end the build holds and never writes to. When the build ends, even by SIGKILL, the
-system closes that end; the worker reads the end of its input and stops with all that it started. So no chapter of a build
-that was killed is at work, or writes, beside those of the next one.
+system closes that end; the worker reads the end of its input and stops with all that it started.
 
 Its environment holds nothing that would make the same chapter or page another one: no profiles, styles, kernels or start-up
 files of the user, no locale, no zone of time, no date from outside.
 """
 
+import json
 import os
 import sys
 import sysconfig
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
-from importlib.util import find_spec
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from importlib.metadata import distribution
 from pathlib import Path
 from pkgutil import resolve_name
 
 import psutil
 
-from demod.artifacts import write_json
-
 MODULE = "demod_book.build.worker"
 IMPORTED = Path(__file__).parents[2]  # the folder that demod and demod_book are imported from
-DROPPED: tuple[str, ...] = (
-    "PYTHON",
-    "IPYTHON",
-    "JUPYTER",
-    "MPLBACKEND",
-    "PLOTLY",
-    "PAPERMILL",
-    "DEMOD_",
-    "OMP_",
-    "MKL_",
-    "LC_",
-    "LANG",
+DROPPED = (
+    *("PYTHON", "IPYTHON", "JUPYTER", "MPLBACKEND", "PLOTLY", "PAPERMILL", "DEMOD_", "OMP_", "MKL_", "LC_", "LANG"),
+    *("COLUMNS", "LINES", "NO_COLOR", "FORCE_COLOR", "CLICOLOR", "DISPLAY", "WAYLAND", "SPHINX", "SOURCE_DATE_EPOCH"),
 )
-DROPPED += ("COLUMNS", "LINES", "NO_COLOR", "FORCE_COLOR", "CLICOLOR", "DISPLAY", "WAYLAND", "SPHINX", "SOURCE_DATE_EPOCH")
 KEPT = {"PYTHONHOME", "PYTHONUSERBASE", "PYTHONNOUSERSITE", "PYTHONPATH", "DEMOD_DATA_DIR"}  # where things are found
 FIXED = {
     "LC_ALL": "en_US.UTF-8" if sys.platform == "darwin" else "C.UTF-8",
@@ -61,40 +49,30 @@ def environment(folder: Path) -> dict[str, str]:
     if "DEMOD_DATA_DIR" in found:
         found["DEMOD_DATA_DIR"] = str(Path(found["DEMOD_DATA_DIR"]).absolute())
     argv = [sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"]
-    kernel = {"argv": argv, "display_name": "Python 3", "language": "python"}
-    write_json(folder / "jupyter/kernels/python3/kernel.json", kernel)
-    own = {"IPYTHONDIR": folder / "ipython", "MATPLOTLIBRC": _matplotlib_defaults()}
+    kernel = folder / "jupyter/kernels/python3/kernel.json"
+    kernel.parent.mkdir(parents=True, exist_ok=True)
+    kernel.write_text(json.dumps({"argv": argv, "display_name": "Python 3", "language": "python"}), encoding="utf-8")
+    style = Path(str(distribution("matplotlib").locate_file("matplotlib/mpl-data/matplotlibrc")))
+    own = {"IPYTHONDIR": folder / "ipython", "MATPLOTLIBRC": style}
     own |= {f"JUPYTER_{name}": folder / "jupyter" for name in ("PATH", "DATA_DIR", "CONFIG_DIR", "RUNTIME_DIR")}
     return found | FIXED | {name: str(path) for name, path in own.items()}
 
 
-def _matplotlib_defaults() -> Path:
-    package = find_spec("matplotlib")
-    return Path(package.origin if package and package.origin else "").parent / "mpl-data/matplotlibrc"
-
-
 @contextmanager
-def lifeline() -> Iterator[int]:
-    """Yield the standard input of a process that is to end with this one, or with the block."""
+def lifeline() -> Iterator[tuple[int, Callable[[], None]]]:
+    """Yield the standard input of processes that are to end with this one or the block, and what ends them before."""
     read, write = os.pipe()
-    try:
-        yield read
-    finally:
-        os.close(write)
-        os.close(read)
+    with os.fdopen(read), os.fdopen(write, "w") as held:
+        yield read, held.close
 
 
 def stop(process: int) -> None:
     """Kill the process of this number and all that it started; do nothing if it is gone."""
-    try:
-        family = [psutil.Process(process), *psutil.Process(process).children(recursive=True)]
-    except psutil.NoSuchProcess:
-        return
-    for member in family:
-        try:
-            member.kill()
-        except psutil.NoSuchProcess:
-            continue
+    with suppress(psutil.NoSuchProcess):
+        parent = psutil.Process(process)
+        for member in (*parent.children(recursive=True), parent):  # which may be this process: last
+            with suppress(psutil.NoSuchProcess):
+                member.kill()
 
 
 def _end_with_the_build() -> None:

@@ -8,28 +8,28 @@ import ast
 import html
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import groupby
 from pathlib import Path
 from typing import Any
 
 from demod.artifacts import read_json
-from demod_book.build.notebooks import Notebook, cell_code, code_cells, python_code, read_notebook, title
+from demod_book.build.notebooks import Notebook, cell_code, code_cells, imported_as, python_code, read_notebook, title
 from demod_book.markdown import box, table
 from demod_book.pages.page import short_commit
 
 PAPER = re.compile(r"figure-(\d+[a-z]?)\b")
 HEAD = ("the paper", "here", "chapter, code, cost and provenance")
 FILES = {"svg": "SVG", "png": "PNG", "npz": "arrays"}
-DRAWERS = "demod_book.figures"
+DRAWERS = "demod_book.figures."
 
 
 @dataclass(frozen=True)
 class Drawing:
     """How a notebook draws a figure: what its cell tells MyST-NB of caption, label and text, the modules that it calls."""
 
-    told: Mapping[str, Mapping[str, str]]
-    modules: tuple[str, ...]
+    told: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    modules: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -73,10 +73,8 @@ class Figure:
 
     def facts(self, place: str, sources: bool) -> tuple[str, ...]:
         """Return `place`, linked to where the figure stands, the modules that draw it, its seconds, and its card."""
-        code = [f"<code>{name}</code>" for name in self.drawing.modules]
-        if sources:
-            paths = (name.replace(".", "/") for name in self.drawing.modules)
-            code = [f'<a href="../_modules/{path}.html">{name}</a>' for path, name in zip(paths, code, strict=True)]
+        link = '<a href="../_modules/{path}.html"><code>{name}</code></a>' if sources else "<code>{name}</code>"
+        code = [link.format(path=name.replace(".", "/"), name=name) for name in self.drawing.modules]
         made = "{profile}, {device}, seed {seed}, ".format(**self.card) + short_commit(self.card["commit"])
         seconds = f"{self.card['seconds']:.1f} s"
         return self.place(place), "<br>".join(code), seconds, self.file("json", made, "provenance")
@@ -87,9 +85,9 @@ def collect_figures(folder: Path, notebooks: Mapping[str, Path]) -> list[Figure]
     figures = []
     for slug, path in notebooks.items():
         cards = {card.stem: read_json(card) for card in sorted((folder / slug).glob("*.json"))}
-        drawn = {name: found for name, found in drawings(read_notebook(path)).items() if name in cards}
-        drawn |= {name: Drawing({}, ()) for name in cards if name not in drawn}
-        figures += [Figure(cards[name], drawing, path) for name, drawing in drawn.items()]
+        drawn = drawings(read_notebook(path))
+        order = [name for name in drawn if name in cards] + [name for name in cards if name not in drawn]
+        figures += [Figure(cards[name], drawn.get(name, Drawing()), path) for name in order]
     return figures
 
 
@@ -101,11 +99,10 @@ def figure_marks(figures: list[Figure], *, sources: bool) -> dict[str, str]:
 
 def paper_table(figures: list[Figure], *, sources: bool) -> str:
     """Return the table of the figures that the paper has too."""
-    rows = [
-        (f"**{figure.paper}**", f"{figure.picture}<br>{figure.caption}",
-         "<br>".join(figure.facts(figure.card["chapter"], sources)))
-        for figure in figures if figure.paper
-    ]  # fmt: skip
+    rows = []
+    for figure in (figure for figure in figures if figure.paper):
+        facts = "<br>".join(figure.facts(figure.card["chapter"], sources))
+        rows.append((f"**{figure.paper}**", f"{figure.picture}<br>{figure.caption}", facts))
     return box("demod-index", table(HEAD, rows))
 
 
@@ -128,7 +125,8 @@ def _box(figure: Figure, sources: bool) -> str:
 
 def drawings(notebook: Notebook) -> dict[str, Drawing]:
     """Return the figures that a notebook draws by a literal name, `chapter.figure(fig, "name", …)`, in order."""
-    drawers, found = _drawers(python_code(notebook)), {}
+    names, found = imported_as(ast.parse(python_code(notebook))).items(), {}
+    drawers = {name: ".".join(dotted.split(".")[:3]) for name, dotted in names if dotted.startswith(DRAWERS)}
     for _, cell in code_cells(notebook):
         nodes = list(ast.walk(ast.parse(cell_code(cell))))
         called = {drawers[node.id] for node in nodes if isinstance(node, ast.Name) and node.id in drawers}
@@ -137,15 +135,4 @@ def drawings(notebook: Notebook) -> dict[str, Drawing]:
             match node:
                 case ast.Call(func=ast.Attribute(attr="figure"), args=[_, ast.Constant(value=str(name)), *_]):
                     found[name] = drawing
-    return found
-
-
-def _drawers(code: str) -> dict[str, str]:
-    """Return what `code` imports from `demod_book.figures`, functions and modules: name to the module that draws."""
-    found: dict[str, str] = {}
-    for node in ast.walk(ast.parse(code)):
-        match node:
-            case ast.ImportFrom(module=str(module), names=names) if module.startswith(DRAWERS):
-                whole = module == DRAWERS  # `from demod_book.figures import geometry`
-                found |= {name.asname or name.name: f"{module}.{name.name}" if whole else module for name in names}
     return found

@@ -13,7 +13,7 @@ from nbformat.v4 import new_code_cell
 
 from demod.data import MNIST_SHA256
 from demod_book.build.folders import BuildError
-from demod_book.build.notebooks import Cell, Notebook, code_cells, text
+from demod_book.build.notebooks import Cell, Notebook, code_cells
 from demod_book.markdown import table
 
 TITLE = re.compile(r"^# .*$", re.MULTILINE)
@@ -46,7 +46,7 @@ def _describe(cell: Cell) -> None:
     described = INTERACTIVE.replace(">", f' role="figure" aria-label="{html.escape(alt)}">')
     for output in cell["outputs"]:
         if "text/html" in output.get("data", {}):
-            output["data"]["text/html"] = text(output["data"], "text/html").replace(INTERACTIVE, described)
+            output["data"]["text/html"] = "".join(output["data"]["text/html"]).replace(INTERACTIVE, described)
 
 
 def _figure_apart(cell: Cell) -> list[Cell]:
@@ -63,9 +63,8 @@ def _figure_apart(cell: Cell) -> list[Cell]:
 def add_banner(notebook: Notebook, banner: str) -> None:
     """Insert `banner` under the title, the first line of a notebook that begins with "# "."""
     for cell in notebook["cells"]:
-        title = TITLE.search(text(cell)) if cell["cell_type"] == "markdown" else None
-        if title:
-            cell["source"] = f"{text(cell)[: title.end()]}\n\n{banner}\n{text(cell)[title.end() :]}"
+        if cell["cell_type"] == "markdown" and TITLE.search(cell["source"]):
+            cell["source"] = TITLE.sub(lambda title: f"{title[0]}\n\n{banner}\n", cell["source"], count=1)
             return
     raise BuildError('A chapter has no title; begin its first Markdown cell with "# ".')
 

@@ -17,9 +17,9 @@ import yaml
 from nbformat.v4 import new_markdown_cell
 
 from demod.artifacts import read_json, write_json
-from demod_book.build.folders import BuildError, Layout, fresh_folder
+from demod_book.build.folders import BuildError, Layout
 from demod_book.build.launch import with_buttons
-from demod_book.build.notebooks import Notebook, read_notebook, text
+from demod_book.build.notebooks import Notebook, read_notebook
 from demod_book.expected.numbers import read_numbers
 from demod_book.pages.citation import citation
 from demod_book.pages.figures import collect_figures, figure_marks
@@ -34,8 +34,9 @@ SPOKEN = ("base.json", "en.json", "nemeth.json")  # what MathJax needs to read f
 
 def stage(layout: Layout) -> Path:
     """Fill `layout.stage` from the sources, the executed notebooks and the figures; return it."""
-    folder, notebooks, pages = fresh_folder(layout.stage), layout.notebooks(), layout.pages()
-    meanings, boxes = marks(layout), claim_boxes(read_verdicts(layout.numbers, list(notebooks)))
+    folder, notebooks, pages = layout.stage, layout.notebooks(), layout.pages()
+    shutil.rmtree(folder, ignore_errors=True)
+    meanings, boxes = marks(layout, notebooks), claim_boxes(read_verdicts(layout.numbers, list(notebooks)))
     reference = reference_modules() if INTRODUCTION in pages else {}
     written = {f"package/{name}.md": reference_page(name, sources) for name, sources in reference.items()}
     for page in (page for page in pages if (layout.root / f"{page}.md").is_file()):
@@ -54,9 +55,9 @@ def stage(layout: Layout) -> Path:
     return folder
 
 
-def marks(layout: Layout) -> dict[str, str]:
-    """Return what each mark stands for, in MyST, on a page under chapters/."""
-    notebooks, cited = layout.notebooks(), layout.root / "CITATION.cff"
+def marks(layout: Layout, notebooks: Mapping[str, Path]) -> dict[str, str]:
+    """Return what each mark stands for, in MyST, on a page under chapters/, where `notebooks` have run."""
+    cited = layout.root / "CITATION.cff"
     found = {"modules": module_table(), "citation": citation(cited) if cited.is_file() else ""}
     found |= figure_marks(collect_figures(layout.figures, notebooks), sources=INTRODUCTION in layout.pages())
     found |= verdict_marks(read_verdicts(layout.numbers, list(notebooks)), notebooks)
@@ -84,7 +85,7 @@ def page_of(slug: str, layout: Layout, boxes: Mapping[str, str], marks: Mapping[
     add_banner(notebook, banner(record, card["seconds"]))
     for cell in notebook["cells"]:
         if cell["cell_type"] == "markdown":
-            cell["source"] = insert(marks, text(cell), slug)
+            cell["source"] = insert(marks, cell["source"], slug)
     notebook["cells"].append(new_markdown_cell(footer(record, card), id="provenance"))
     return notebook
 

@@ -25,14 +25,6 @@ from demod_book.expected.numbers import accept, compare, corrected, results_bloc
 CONSOLE = Console(file=StringIO())
 
 
-@pytest.fixture(scope="module")
-def book(tmp_path_factory):
-    """A book of two chapters, built once. Tests that change it put it back."""
-    root = write_book(tmp_path_factory.mktemp("book"), notebook("steady", FIGURE, TEXT, CLAIM), notebook("other"))
-    run(root)
-    return root
-
-
 # A whole build
 
 

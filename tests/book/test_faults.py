@@ -22,7 +22,7 @@ from demod_book.build import build as build_module
 from demod_book.build import folders as layout_module
 from demod_book.build import run as run_module
 from demod_book.build.build import CARD
-from demod_book.build.folders import BuildError, Layout, sources
+from demod_book.build.folders import BuildError, Layout, sources, steady_sources
 from demod_book.build.notebooks import PRINTED, check_run
 from demod_book.build.run import Job, _refuse_unless_sound
 from demod_book.build.worker import MODULE
@@ -153,14 +153,6 @@ def test_a_build_stopped_by_sigterm_stops_its_chapters(tmp_path):
 # Chapters that misbehave
 
 
-@pytest.fixture(scope="module")
-def good(tmp_path_factory):
-    """A good book, built once; no test changes it for long."""
-    root = write_book(tmp_path_factory.mktemp("good"), notebook("steady", FIGURE, TEXT, CLAIM), notebook("other", DRAWN))
-    run(root)
-    return root
-
-
 def test_a_chapter_that_hangs_is_stopped_with_the_cell_and_the_remedy(tmp_path):
     root = write_book(tmp_path, notebook("slow", DRAWN, code(HANGS)))
     with pytest.raises(BuildError, match=r"slow: cell 5 was stopped after 20 s; .*--limit MINUTES`\. .*slow\.failed\.ipynb"):
@@ -234,15 +226,15 @@ def test_a_chapter_that_prints_without_end_is_refused_by_name_and_its_page_not_m
         run(root)
 
 
-def test_sources_are_compared_by_time_and_size_but_products_and_hidden_files_are_not(tmp_path):
-    for name in ("chapters/a.ipynb", "_build/html/index.html", "demod/__pycache__/x.pyc", ".git/index", ".swp"):
+def test_sources_are_compared_by_time_and_size_but_products_hidden_files_and_what_is_no_part_of_the_book_are_not(tmp_path):
+    beside = ("tests/x.py", "benchmarks/x.py", "binder/x.yml", "dist/x.whl", "build/lib/x.py")
+    for name in ("chapters/a.ipynb", "_build/html/index.html", "demod/__pycache__/x.pyc", ".git/index", ".swp", *beside):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text("one")
     assert sources(tmp_path).keys() == {"chapters/a.ipynb"}
-    before = sources(tmp_path)
-    (tmp_path / "chapters/a.ipynb").write_text("three")
-    with pytest.raises(BuildError, match=r"chapters/a\.ipynb changed while the chapters ran\. If you did it, build again"):
-        build_module.check_sources(before, sources(tmp_path))
+    told = r"chapters/a\.ipynb changed while the chapters ran\. If you did it, build again"
+    with pytest.raises(BuildError, match=told), steady_sources(tmp_path):
+        (tmp_path / "chapters/a.ipynb").write_text("three")
 
 
 @pytest.mark.parametrize("content", ["", '{"cells": [', "[]"])
@@ -278,10 +270,10 @@ def test_a_run_whose_notebook_was_cut_off_by_a_full_disk_says_so(ended, left):
 
 
 @pytest.mark.parametrize("content", ["", '{"ingredients": {', "{}"])
-def test_a_card_that_is_not_whole_makes_its_chapter_run_again(good, content):
-    layout = Layout(good)
+def test_a_card_that_is_not_whole_makes_its_chapter_run_again(book, content):
+    layout = Layout(book)
     ingredients = read_json(layout.executed / "steady.json")["ingredients"]
-    chapter = Job("steady", good / "chapters/steady.ipynb", PARAMETERS, ingredients)
+    chapter = Job("steady", book / "chapters/steady.ipynb", PARAMETERS, ingredients)
     assert chapter.reasons(layout) == []
     card = layout.executed / "steady.json"
     kept = card.read_bytes()
@@ -308,23 +300,23 @@ CALLS = {"lock": (layout_module, "FileLock"), "stage": (build_module, "stage"), 
         (errno.EIO, "The last good book, if there is one, is as it was", "lock"),
     ],
 )
-def test_what_the_system_refuses_is_told_with_a_remedy_and_leaves_the_good_book(good, monkeypatch, place, number, hint):
+def test_what_the_system_refuses_is_told_with_a_remedy_and_leaves_the_good_book(book, monkeypatch, place, number, hint):
     def refuse(*_, **__):
         raise OSError(number, os.strerror(number), "_build/x")
 
-    before = contents(good / "_build/html")
+    before = contents(book / "_build/html")
     if place == "swap":  # a book that is to be rendered anew
-        stamp = good / "_build/html" / CARD
+        stamp = book / "_build/html" / CARD
         kept = stamp.read_bytes()
         write_json(stamp, read_json(stamp) | {"key": "another"})
     monkeypatch.setattr(*CALLS[place], refuse)
     try:
         with pytest.raises(BuildError, match=f"{os.strerror(number)}.*{hint}"):
-            run(good)
+            run(book)
     finally:
         if place == "swap":
             stamp.write_bytes(kept)
-    assert contents(good / "_build/html") == before
+    assert contents(book / "_build/html") == before
 
 
 SMALL_FILES = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (400_000, 400_000))"

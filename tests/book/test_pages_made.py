@@ -24,15 +24,6 @@ from demod_book.pages.page import add_banner, add_outputs, banner, footer, short
 from demod_book.pages.stage import insert
 from demod_book.pages.verdicts import exceptions, read_verdicts, verdict_counts, verdict_marks, verdict_tables
 
-
-@pytest.fixture(scope="module")
-def book(tmp_path_factory):
-    """A book of two chapters, built once. Tests that change it copy it."""
-    root = write_book(tmp_path_factory.mktemp("book"), notebook("steady", FIGURE, TEXT, CLAIM), notebook("other"))
-    run(root)
-    return root
-
-
 # A whole book
 
 
