@@ -1,5 +1,6 @@
 """The numbers and the verdicts of the last build, against the accepted ones."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 from demod.artifacts import read_json
@@ -12,29 +13,24 @@ from demod_book.pages.verdicts import read_verdicts
 ROOT = Path(__file__).parents[2]
 
 
-def test_every_number_of_the_book_is_an_accepted_one(html):
+def assert_accepted(html: Path, what: str, path_of: Callable, read: Callable, folder: str, differences: Callable) -> None:
+    """Assert that what the chapters left in `folder` agrees with the accepted ones of such a build."""
     card = read_json(html / CARD)
-    path = expected_path(ROOT, card)
-    assert path.is_file(), f"{path.name} is not there; look at the numbers of the book and run `demod accept`"
-    assert compare(read_numbers(ROOT / "_build/numbers", card["chapters"]), read_json(path)) == [], out_of_reach(ROOT, card)
+    path = path_of(ROOT, card)
+    assert path.is_file(), f"{path.name} is not there; look at the {what} of the book and run `demod accept`"
+    assert differences(read(ROOT / folder, card["chapters"]), read_json(path)) == [], out_of_reach(ROOT, card)
+
+
+def test_every_number_of_the_book_is_an_accepted_one(html):
+    assert_accepted(html, "numbers", expected_path, read_numbers, "_build/numbers", compare)
 
 
 def test_every_array_behind_a_figure_is_an_accepted_one(html):
-    card = read_json(html / CARD)
-    path = figures_path(ROOT, card)
-    assert path.is_file(), f"{path.name} is not there; look at the figures of the book and run `demod accept`"
-    assert compare_figures(read_figures(ROOT / "_build/figures", card["chapters"]), read_json(path)) == [], out_of_reach(
-        ROOT, card
-    )
+    assert_accepted(html, "figures", figures_path, read_figures, "_build/figures", compare_figures)
 
 
 def test_every_verdict_of_the_book_is_an_accepted_one(html):
-    card = read_json(html / CARD)
-    path = verdicts_path(ROOT, card)
-    assert path.is_file(), f"{path.name} is not there; look at the verdicts of the book and run `demod accept`"
-    assert compare_verdicts(read_verdicts(ROOT / "_build/numbers", card["chapters"]), read_json(path)) == [], out_of_reach(
-        ROOT, card
-    )
+    assert_accepted(html, "verdicts", verdicts_path, read_verdicts, "_build/numbers", compare_verdicts)
 
 
 def test_the_readme_quotes_numbers_of_the_book():

@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 import pytest
 import torch
+from fixture_calls import stream
 from torch import Tensor, nn
 
 from demod.arguments import check_generator
@@ -29,10 +30,6 @@ from demod.priors.image import ImageGenerator, InstanceGenerator
 from demod.priors.relu import ReLUPrior, load_prior
 
 STEP = 1e-6
-
-
-def stream(seed: int = 2019) -> torch.Generator:
-    return torch.Generator().manual_seed(seed)
 
 
 def normal(*shape: int, seed: int = 1) -> Tensor:

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from fixture_calls import stream
 from torch import Tensor, nn
 
 from demod import expectation, hyperbolas, landscape, wdc
@@ -60,10 +61,6 @@ from demod.wdc.ensembles import ENSEMBLES, draw_network
 SIZES = {"d": 2, "s": 2}
 QUICK = Setting(step=1.0, momentum=0.5, iterations=3, reflect_every=2, balance=True, starts=2)
 learning = False  # whether what is given requires gradients
-
-
-def stream(seed: int = 2019) -> torch.Generator:
-    return torch.Generator("cpu").manual_seed(seed)
 
 
 def given(*shape: int, seed: int = 1, dtype: torch.dtype = torch.float64) -> Tensor:
