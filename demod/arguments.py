@@ -18,11 +18,17 @@ EXACT = (torch.float64, torch.float32)  # what torch.linalg works in
 FLOATS = (*EXACT, torch.bfloat16, torch.float16)
 
 
-def check_floats(**values: Any) -> None:
-    """Raise unless every value is a dense tensor of real floating-point numbers that are in memory."""
+def check_tensors(**values: Any) -> None:
+    """Raise unless every value is a tensor."""
     for name, value in values.items():
         if not isinstance(value, Tensor):
             raise TypeError(f"{name} is {_kind(value)}, but a torch.Tensor is required; use torch.as_tensor.")
+
+
+def check_floats(**values: Any) -> None:
+    """Raise unless every value is a dense tensor of real floating-point numbers that are in memory."""
+    check_tensors(**values)
+    for name, value in values.items():
         if value.is_nested or value.layout != torch.strided:
             kind = "a nested tensor" if value.is_nested else value.layout
             raise ValueError(f"{name} is {kind}, but a dense tensor is required; use .to_dense() or .to_padded_tensor(0).")

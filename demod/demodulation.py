@@ -11,14 +11,23 @@ the peak being 1, and structural similarity on the aligned estimate.
 """
 
 import time
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from math import inf, nan
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from demod.arguments import check_alike, check_counts, check_generator, check_numbers, check_precision, check_seed, told
+from demod.arguments import (
+    check_alike,
+    check_counts,
+    check_generator,
+    check_numbers,
+    check_precision,
+    check_seed,
+    check_tensors,
+    told,
+)
 from demod.baselines.shading import LEAST_PEAK
 from demod.data import SIDE, invert, load_mnist, mnist_available, random_distortions, resize
 from demod.dcgan import load_generator
@@ -192,7 +201,6 @@ def _descend(
     """Return all starts, (starts, N, …), for images (N, 4096) whose signal is seen through `first`."""
     batch = (setting.starts, len(rows))
     h, m = (draw_codes(G, batch, rng).to(rows) if isinstance(G, CentredGenerator) else None for G in (G1, G2))
-    rule = setting.rule()
     return descend(
         first,
         G2,
@@ -200,25 +208,18 @@ def _descend(
         h=h,
         m=m,
         step_size=setting.step * 2 / PIXELS,
-        momentum=rule.momentum,
-        iterations=rule.iterations,
-        tolerance=rule.tolerance,
-        reflect_every=rule.reflect_every,
-        balance=rule.balance,
-        simultaneous=rule.simultaneous,
         rng=rng,
+        **asdict(setting.rule()),
     )
 
 
 def _check_images(y: Tensor, mask: Tensor | None) -> None:
-    if not isinstance(y, Tensor):
-        raise TypeError(f"y is a {type(y).__name__}, but a torch.Tensor is required; use torch.as_tensor.")
+    check_tensors(y=y)
     if y.shape[-2:] != (SIDE, SIDE):
         raise ValueError(f"y has shape {tuple(y.shape)}, but images of 64 × 64 pixels are required; use demod.data.resize.")
     seen = y
     if mask is not None:
-        if not isinstance(mask, Tensor):
-            raise TypeError(f"mask is a {type(mask).__name__}, but a torch.Tensor is required; use torch.as_tensor.")
+        check_tensors(mask=mask)
         if mask.dtype != torch.bool or mask.shape not in ((SIDE, SIDE), y.shape) or mask.device != y.device:
             raise ValueError(
                 f"mask is {mask.dtype} {tuple(mask.shape)} on {mask.device}, "

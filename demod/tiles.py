@@ -27,7 +27,8 @@ def shrink(picture: Picture) -> Picture:
             f"the picture has {width} × {height} pixels, but {LEAST_SIDE} × {LEAST_SIDE} are the least; take a larger one."
         )
     if height != width:
-        advice = ", or use --tiles" if min(height, width) >= SIDE and _tile_count(height, width) <= MOST_TILES else ""
+        rows, columns = _grid(height, width)
+        advice = ", or use --tiles" if min(height, width) >= SIDE and rows * columns <= MOST_TILES else ""
         raise PictureError(f"the picture has {width} × {height} pixels; cut out a square{advice}.")
     if height == SIDE:
         return picture
@@ -36,8 +37,9 @@ def shrink(picture: Picture) -> Picture:
     return Picture(resized, (*picture.notes, f"resized from {width} × {height} to {SIDE} × {SIDE} pixels"))
 
 
-def _tile_count(height: int, width: int) -> int:
-    return -(-height // SIDE) * -(-width // SIDE)
+def _grid(height: int, width: int) -> tuple[int, int]:
+    """Return the rows and the columns of tiles that cover a picture."""
+    return -(-height // SIDE), -(-width // SIDE)
 
 
 def cut(pixels: np.ndarray) -> Tensor:
@@ -54,7 +56,7 @@ def cut(pixels: np.ndarray) -> Tensor:
             f"the picture has {width} × {height} pixels, less than a tile of {SIDE} × {SIDE}; take a larger one, or cut out "
             "a square and leave out --tiles."
         )
-    rows, columns = -(-height // SIDE), -(-width // SIDE)
+    rows, columns = _grid(height, width)
     if rows * columns > MOST_TILES:
         advice = ", or leave out --tiles" if height == width else ""
         raise PictureError(

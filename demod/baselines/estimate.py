@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from demod.arguments import check_generator, check_precision
+from demod.arguments import check_generator, check_precision, check_tensors
 from demod.descent.balancing import balanced
 from demod.descent.problem import check_networks, check_not_zero
 from demod.descent.units import has_squares
@@ -81,13 +81,6 @@ def check_subspaces(B: Tensor, C: Tensor, y: Tensor) -> None:
         if not value.any():
             raise ValueError(f"{name} is zero; nothing can be recovered from a product that vanishes.")
         check_size(**{name: value.flatten()})
-
-
-def check_tensors(**values: object) -> None:
-    """Raise TypeError unless all values are tensors."""
-    for name, value in values.items():
-        if not isinstance(value, Tensor):
-            raise TypeError(f"{name} is a {type(value).__name__}, but a torch.Tensor is required; use torch.as_tensor.")
 
 
 def check_values(**tensors: Tensor) -> None:

@@ -21,8 +21,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
-from demod.arguments import check_numbers, check_precision
-from demod.baselines.estimate import check_tensors
+from demod.arguments import check_numbers, check_precision, check_tensors
 
 LEAST_PEAK = 0.92  # of an image that is taken as it is: from here to 1 the same picture is recovered to 0.3 dB
 GREY_LEVEL = 1 / 255

@@ -13,8 +13,7 @@ import torch
 from scipy.sparse.linalg import eigsh
 from torch import Tensor
 
-from demod.arguments import check_counts
-from demod.baselines.estimate import check_tensors
+from demod.arguments import check_counts, check_tensors
 from demod.torch_state import in_full_precision
 
 LEAST_DEVIATION = 1e-6  # of the largest: rounding makes smaller ones meaningless

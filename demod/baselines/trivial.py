@@ -8,7 +8,8 @@ The input is w = y and x = 1, the constant image w = 1 and x = y. The nearest tr
 import torch
 from torch import Tensor
 
-from demod.baselines.estimate import Estimate, check_tensors
+from demod.arguments import check_tensors
+from demod.baselines.estimate import Estimate
 from demod.baselines.shading import check_images, exposed, observed
 
 CHUNK = 4096  # training images that are compared at a time

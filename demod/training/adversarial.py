@@ -13,7 +13,6 @@ import time
 from collections.abc import Mapping
 from copy import deepcopy
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -29,7 +28,7 @@ from demod.dcgan import discriminator_network, generator_network
 from demod.generators import Generator
 from demod.priors.image import ImageGenerator
 from demod.torch_state import by_itself
-from demod.training.checkpoints import Parts, restore_run, save_run
+from demod.training.checkpoints import Parts, Saved
 from demod.training.distributed import average_buffers, count, parallel, share
 from demod.training.loop import check_images
 
@@ -102,7 +101,7 @@ def _loss(logits: Tensor, label: float) -> Tensor:
     return binary_cross_entropy_with_logits(logits, torch.full_like(logits, label))
 
 
-class Training:
+class Training(Saved):
     """A run of DCGAN training that can stop after any step and go on, on the CPU bit for bit.
 
     All randomness comes from one CPU stream; it, both networks, both optimisers, the average and the step are the state.
@@ -204,15 +203,6 @@ class Training:
         """Return what the run is known by; a longer run is the same one."""
         settings = {key: value for key, value in asdict(self.settings).items() if key != "steps"}
         return {"settings": settings, "data_sha256": self.data_sha256}
-
-    def save(self, path: Path) -> None:
-        """Write the whole state to `path` (.safetensors), atomically."""
-        save_run(self, path)
-
-    @by_itself
-    def restore(self, path: Path) -> None:
-        """Continue from what `save` wrote; a run of other settings or images is a ValueError."""
-        restore_run(self, path)
 
     @by_itself
     @torch.no_grad()

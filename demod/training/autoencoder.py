@@ -23,7 +23,6 @@ import time
 from collections.abc import Mapping
 from copy import deepcopy
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
@@ -41,7 +40,7 @@ from demod.generators import Generator, ReLUGenerator
 from demod.priors.image import ImageGenerator, draw_codes
 from demod.priors.relu import PIXELS, gain, image_prior
 from demod.torch_state import by_itself
-from demod.training.checkpoints import Parts, restore_run, save_run
+from demod.training.checkpoints import Parts, Saved
 from demod.training.distributed import count
 from demod.training.loop import check_images
 
@@ -126,7 +125,7 @@ def _convolutional_encoder(n: int, width: int) -> nn.Sequential:
 # --- training -----------------------------------------------------------------------------------------------------------
 
 
-class Autoencoding:
+class Autoencoding(Saved):
     """A run of training that can stop after any step and go on, on the CPU bit for bit."""
 
     @by_itself
@@ -198,15 +197,6 @@ class Autoencoding:
         """Return what the run is known by; the steps decide the step sizes, so that a longer run is another one."""
         settings = asdict(self.settings) | {"widths": list(self.settings.widths)}  # as JSON has them
         return {"settings": settings, "data_sha256": self.data_sha256}
-
-    def save(self, path: Path) -> None:
-        """Write the whole state to `path` (.safetensors), atomically."""
-        save_run(self, path)
-
-    @by_itself
-    def restore(self, path: Path) -> None:
-        """Continue from what `save` wrote; a run of other settings or images is a ValueError."""
-        restore_run(self, path)
 
     @property
     def architecture(self) -> str:

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from demod.artifacts import load_tensors, save_tensors
+from demod.torch_state import by_itself
 
 
 @dataclass(frozen=True)
@@ -72,3 +73,16 @@ def restore_run(run: Resumable, path: Path) -> None:
         optimiser.load_state_dict({"state": state, "param_groups": optimiser.state_dict()["param_groups"]})
     parts.rng.set_state(tensors["rng"])
     run.step, run.seconds = header["step"], header["seconds"]
+
+
+class Saved:
+    """What a `Resumable` inherits to save and restore itself."""
+
+    def save(self: Resumable, path: Path) -> None:
+        """Write the whole state to `path` (.safetensors), atomically."""
+        save_run(self, path)
+
+    @by_itself
+    def restore(self: Resumable, path: Path) -> None:
+        """Continue from what `save` wrote; a run of other settings or images is a ValueError."""
+        restore_run(self, path)
