@@ -39,8 +39,8 @@ test: $(READY)  ## run what a change can break, once: style, contracts, the book
 	@echo "Running the tests"
 	@$(call with_browser,$(BIN)/python,-m 'not nightly')
 
-test-fast: check  ## check style and contracts, and run the tests of the science: a minute
-	@$(BIN)/python $(PYTEST) -m 'not nightly' tests/science tests/book/test_reference.py
+test-fast: check  ## check style and contracts, and run the tests of the science: a minute and a quarter
+	@$(BIN)/python $(PYTEST) -m 'not nightly and not processes' tests/science tests/book/test_reference.py
 
 nightly: $(READY)  ## run every check in its full depth, with coverage in _build/coverage
 	@$(MAKE) --no-print-directory check

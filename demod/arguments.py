@@ -121,7 +121,7 @@ def check_whole(**numbers: Any) -> None:
     """Raise unless every value is a whole number, no bool."""
     for name, number in numbers.items():
         if not _is_whole(number):
-            raise TypeError(f"{name} is {told(number)}, but a whole number is required; round it.")
+            raise TypeError(f"{name} is {told(number)}, but a whole number is required; give an int.")
 
 
 def check_counts(least: int = 1, /, **counts: Any) -> None:

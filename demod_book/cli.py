@@ -261,7 +261,7 @@ def recover(
     iterations: Annotated[int | None, typer.Option(min=1, help="Of the descent. [default: the best setting's]")] = None,
     starts: Annotated[
         int | None,
-        typer.Option(min=1, help="Descents, of which the one with the least residual is kept. [default: the same]"),
+        typer.Option(min=1, help="Descents; the one with the least residual is kept. [default: the best setting's]"),
     ] = None,
     seed: Annotated[int, typer.Option(min=0, max=LAST_SEED, help="Of the starting codes.")] = 2019,
     device: Annotated[Device, DEVICE] = Device.AUTO,

@@ -70,8 +70,9 @@ class Commands(Plain, TyperGroup):
             status = super().main(*args, **settings | {"standalone_mode": False})
         except WrongCommandLine as error:
             place = error.ctx.command_path if error.ctx else "demod"
-            message = " ".join(error.format_message().split()).rstrip(".")
-            say_error(f"{message}. `{place} --help` lists what there is.")
+            message = " ".join(error.format_message().split())
+            stop = "" if message.endswith((".", "?")) else "."
+            say_error(f"{message}{stop} `{place} --help` lists what there is.")
             status = 2
         sys.exit(status if isinstance(status, int) else 0)
 

@@ -99,7 +99,7 @@ def last_build(layout: Layout) -> dict[str, Any]:
     """
     card = layout.html / CARD
     if not card.is_file():
-        raise BuildError("there is no book yet; run `demod build` first.")
+        raise BuildError("there is no finished book yet; run `demod build` until it ends without an error.")
     return read_json(card)
 
 

@@ -38,6 +38,7 @@ def test_an_exception_in_mid_write_leaves_the_old_file_and_nothing_else(tmp_path
     assert list(tmp_path.iterdir()) == [path]
 
 
+@pytest.mark.processes
 def test_a_process_killed_in_mid_write_leaves_the_old_file(tmp_path):
     path = tmp_path / "card.json"
     path.write_text("old")

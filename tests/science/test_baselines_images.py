@@ -249,6 +249,7 @@ def test_n4_leaves_missing_pixels_out():
     assert torch.equal(one[:, ~mask], other[:, ~mask])
 
 
+@pytest.mark.processes
 def test_n4_without_its_library_says_how_to_get_it():
     code = "import sys; sys.modules['SimpleITK'] = None; import demod.baselines.bias_field"
     shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)

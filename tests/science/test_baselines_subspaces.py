@@ -420,6 +420,7 @@ import demod.studies.comparison
 """
 
 
+@pytest.mark.processes
 def test_convex_programs_without_their_library_say_how_to_get_it_and_the_comparison_imports():
     shown = subprocess.run([sys.executable, "-c", WITHOUT], capture_output=True, text=True, check=True)
     assert shown.stdout.count("pip install 'demod[convex]'") == 3

@@ -281,6 +281,7 @@ def test_without_a_home_mnist_is_absent_and_nothing_worse(tmp_path, monkeypatch,
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.processes
 def test_the_module_loads_nothing_that_downloads():
     code = "import sys, demod.data; sys.exit(any(name in sys.modules for name in ('pooch', 'requests')))"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -422,7 +422,39 @@ def test_inference_mode_changes_no_image(toy, setting):
     assert torch.equal(inferred.signal, recover(y, **priors).signal)
 
 
+@pytest.mark.processes
 def test_importing_the_module_loads_no_library_for_scores_or_downloads():
     code = "import sys, demod.demodulation; print(sorted({'skimage', 'pooch', 'cvxpy'} & set(sys.modules)))"
     shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert shown.stdout.strip() == "[]"
+
+
+class Overflowing:
+    """A prior whose values are not finite for codes whose first entry exceeds a bound in size."""
+
+    homogeneous = False
+
+    def __init__(self, G, bound):
+        self.G, self.bound, self.widths = G, bound, G.widths
+
+    def spoil(self, code, value):
+        return torch.where(code[..., :1].abs() > self.bound, nan, value)
+
+    def __call__(self, code):
+        return self.spoil(code, self.G(code))
+
+    def vjp(self, code):
+        value, pullback = self.G.vjp(code)
+        return self.spoil(code, value), pullback
+
+
+def test_a_start_that_diverged_is_not_kept_where_another_did_not(toy, setting):
+    G1, G2, y, _, _ = toy
+    setting = replace(setting, iterations=1, starts=6)
+    start = descend(G1, G2, rows(y).expand(6, -1, -1), step_size=1e-9, iterations=0, rng=torch.Generator().manual_seed(4))
+    sizes = start.h[..., 0].abs()  # (6, 3)
+    bound = (sizes.amin(0).max() + sizes.amax(0).min()) / 2
+    assert ((sizes < bound).any(0) & (sizes > bound).any(0)).all()
+    found = recover(y, setting=setting, signal_prior=Overflowing(G1, bound), modulator_prior=G2, seed=4)
+    assert found.mean_squared_residual.isfinite().all()
+    assert found.signal.isfinite().all()

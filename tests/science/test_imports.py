@@ -3,6 +3,8 @@
 import subprocess
 import sys
 
+import pytest
+
 HEAVY = ("cvxpy", "skimage", "pooch", "matplotlib", "scipy.stats", "scipy.optimize", "pandas", "joblib", "demod_book")
 LIGHT = (
     *("demod.arguments", "demod.generators", "demod.objective", "demod.expectation", "demod.hyperbolas", "demod.descent"),
@@ -10,6 +12,7 @@ LIGHT = (
 )
 
 
+@pytest.mark.processes
 def test_importing_the_theory_loads_no_heavy_library():
     # torch itself may load some of these, where they are installed: only what comes on top is demod's
     code = (

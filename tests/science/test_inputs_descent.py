@@ -114,7 +114,7 @@ WRONG = {
     "an image in half precision": (lambda: pictures(IMAGE.half()), r"y is torch\.float16.*\.float\(\)"),
     "a complex image": (lambda: pictures(IMAGE.to(torch.complex64)), r"y is torch\.complex64 .*floats"),
     "a word for a setting": (lambda: recover(IMAGE, setting="best"), r"setting is 'best', .*BEST_SETTING.*replace"),
-    "half a start": (lambda: replace(BEST_SETTING, starts=0.5), r"starts is 0\.5, .*round it"),
+    "half a start": (lambda: replace(BEST_SETTING, starts=0.5), r"starts is 0\.5, .*give an int"),
     "no start": (lambda: replace(BEST_SETTING, starts=0), r"starts is 0, .*at least 1"),
     "a step back": (lambda: replace(BEST_SETTING, step=-1.0), r"step is -1\.0, .*positive"),
     "a word for a step": (lambda: replace(BEST_SETTING, step="big"), r"step is 'big', .*number is required"),
@@ -133,7 +133,7 @@ WRONG = {
     "one weight of two": (lambda: asim.solve(G1, G2, Y, weights=0.1, rng=stream()), r"weights is 0\.1, .*two numbers"),
     "half an iteration of Adam": (
         lambda: csgm.solve(G1, Y, Y, iterations=2.5, rng=stream()),
-        r"iterations is 2\.5, .*round",
+        r"iterations is 2\.5, .*give an int",
     ),
     "squares as a list": (lambda: phase_retrieval.solve(G1, [1.0], rng=stream()), r"y is a list, .*as_tensor"),
     "too few squares": (lambda: phase_retrieval.solve(G1, Y[:3].abs(), rng=stream()), r"y has shape \(3,\), but 12 squares"),
@@ -149,7 +149,7 @@ WRONG = {
     "an image in half precision for a filter": (lambda: homomorphic.solve(IMAGE.half()), r"y is torch\.float16, .*\.float"),
     "a word for a width": (lambda: homomorphic.solve(IMAGE, width="wide"), r"width is 'wide', .*number"),
     "noise below 0 for a filter": (lambda: homomorphic.solve(IMAGE - 0.6), r"y is .*clip noise below 0"),
-    "half a degree": (lambda: log_quadratic.solve(IMAGE, degree=0.5), r"degree is 0\.5, .*round it"),
+    "half a degree": (lambda: log_quadratic.solve(IMAGE, degree=0.5), r"degree is 0\.5, .*give an int"),
     "a matrix for a subspace": (lambda: log_subspace.solve(torch.eye(3), IMAGE), r"log_modulators is a Tensor, .*use"),
     "a seed for a stream of starts": (lambda: pca_als.solve(BASIS, BASIS, IMAGE, rng=3), r"rng is 3, .*manual_seed"),
     "candidates as an array": (

@@ -705,6 +705,7 @@ def test_a_name_that_no_picture_has_is_refused_in_one_line(tmp_path, monkeypatch
     assert len(shown.stderr) < 400
 
 
+@pytest.mark.processes
 def test_bytes_that_are_no_characters_reach_a_terminal_without_a_traceback(tmp_path):
     name = b"\xfc.png"
     shutil.copy(save(tmp_path / "a.png", ramp(64, 64)), tmp_path / os.fsdecode(name))

@@ -37,6 +37,7 @@ def test_the_results_are_those_of_the_tasks_in_their_order(tmp_path):
         assert torch.equal(load_tensors(path)[0]["error"], result["error"])
 
 
+@pytest.mark.processes
 def test_the_number_of_workers_and_the_order_of_the_tasks_change_no_byte(tmp_path):
     sweep(recover_problems, TASKS, tmp_path / "one", seed=1, jobs=1)
     sweep(recover_problems, TASKS[::-1], tmp_path / "two", seed=1, jobs=2)
@@ -145,6 +146,7 @@ if __name__ == "__main__":
 """
 
 
+@pytest.mark.processes
 @pytest.mark.parametrize("kills", [1, pytest.param(5, marks=pytest.mark.nightly)])
 def test_a_sweep_that_is_killed_leaves_the_bytes_of_one_that_is_not(tmp_path, hand_out, kills):
     hand_out(len(TASKS))

@@ -81,6 +81,7 @@ def test_a_run_that_stops_and_goes_on_is_bit_identical_to_one_that_does_not(imag
     assert_bit_identical(uninterrupted, second)
 
 
+@pytest.mark.processes
 def test_a_killed_training_goes_on_to_the_same_bits(images, tmp_path):
     settings, folder = replace(SMALL, steps=25), tmp_path / "run"
     np.save(tmp_path / "images.npy", images)

@@ -84,6 +84,7 @@ def assert_same_tensors(first, second):
     assert header["step"] == other["step"] == SETTINGS.steps
 
 
+@pytest.mark.processes
 def test_all_processes_end_with_the_same_numbers(pair):
     assert_same_tensors(pair / "run-0.safetensors", pair / "run-1.safetensors")
     assert_same_tensors(pair / "run-0.safetensors", pair / "checkpoint.safetensors")
