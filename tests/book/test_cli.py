@@ -436,7 +436,7 @@ def test_accept_writes_the_numbers_and_the_verdicts_of_the_last_build(built):
 def test_without_a_book_there_is_nothing_to_read(tmp_path, command):
     shown = demod(command, "--root", str(tmp_path))
     assert shown.exit_code == 1
-    assert "run `demod build` first" in shown.stderr
+    assert "run `demod build` until it ends" in shown.stderr
 
 
 @pytest.fixture
