@@ -1,6 +1,10 @@
 """What the cells of a chapter call: sizes by profile, random streams, figures with their cards, numbers for the prose.
 
     chapter = begin("landscape", profile=profile, device=device, seed=seed)
+    number = chapter.number
+
+The prose shows numbers by MyST's role for expressions, {eval}`number("ratio", a / b, "{:.2f}")` where one is recorded and
+{eval}`number.ratio` where it is mentioned again: JupyterLab evaluates them in the kernel, the build by `tell`.
 
 A figure leaves four files, <name>.svg, .png, .npz (the arrays behind it) and .json (its card: how it was made), in
 $DEMOD_FIGURES/<slug>; the numbers, the verdicts, the choices and the data of a chapter are recorded in
@@ -13,8 +17,9 @@ import os
 import re
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from difflib import get_close_matches
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, cast
@@ -30,7 +35,7 @@ from torch import Tensor
 from demod.arguments import check_seed
 from demod.artifacts import atomic_path, save_arrays, versions, write_json
 from demod.sources import commit
-from demod_book.claims.box import claim_box
+from demod_book.claims.box import claim_blocks
 from demod_book.claims.judge import Measured, judge
 from demod_book.claims.ledger import LEDGER
 
@@ -39,7 +44,7 @@ DEVICES = ("auto", "cpu", "cuda")
 DPI = 200
 SLUG = re.compile(r"[a-z0-9][a-z0-9_-]*")
 ASSIGNED = re.compile(r"^(\w+)\s*(?::[^=\n]*)?=(?!=)", re.MULTILINE)  # what papermill takes for a parameter
-GLUE = "application/papermill.record/"  # the prefix under which MyST-NB looks for glued values
+TEXTS = "application/vnd.demod.texts+json"  # what the expressions of a cell of prose show, a list
 
 
 def begin(slug: str, *, profile: str, device: str, seed: int) -> "Chapter":
@@ -92,6 +97,61 @@ def _refuse_unknown_parameters() -> None:
                     f"papermill was given {', '.join(unknown)}, but the notebook's parameters are {', '.join(known)}; "
                     "correct the name after -p."
                 )
+
+
+class Text(str):
+    """What a number looks like in the prose; a kernel shows it without quotation marks."""
+
+    __slots__ = ()
+    __repr__ = str.__str__
+
+
+class Numbers:
+    """The numbers of a chapter: `number("rho", 0.318, "{:.2f}")` records one, `number.rho` is its text ever after."""
+
+    def __init__(self, recorded: dict[str, dict[str, Any]], write: Callable[[], None]) -> None:
+        """Keep the numbers in `recorded`, and call `write` whenever there is another."""
+        self._recorded, self._write = recorded, write
+
+    def __call__(self, name: str, value: Any, form: str = "{}", *, timing: bool = False) -> Text:
+        """Record the number `value` and return its text, `form.format(value)`.
+
+        `timing` says that the number is a time: the tests do not compare it with an accepted one.
+
+        Raises
+        ------
+        ValueError
+            If `value` is not one finite number, or `name` is no identifier.
+        """
+        if not name.isidentifier():
+            raise ValueError(f"{name!r} is no name for a number: use letters, digits and underscores, as in half_point.")
+        number = _to_number(name, value)
+        self._recorded[name] = {"value": number, "text": form.format(number)} | ({"timing": True} if timing else {})
+        self._write()
+        return Text(self._recorded[name]["text"])
+
+    def __getattr__(self, name: str) -> Text:
+        """Return the text of a recorded number."""
+        if name not in self._recorded:
+            close = get_close_matches(name, self._recorded, 3) or sorted(self._recorded)
+            raise AttributeError(f"no number is called {name}; there are {', '.join(close) or 'none yet'}.")
+        return Text(self._recorded[name]["text"])
+
+
+def tell(*expressions: str) -> None:
+    """Display what the expressions of a cell of prose show, in the namespace of the notebook; the build's page takes it.
+
+    Raises
+    ------
+    TypeError
+        If an expression gives something else than a text or an integer: it would show with all its digits.
+    """
+    shell = get_ipython()
+    values = [(expression, eval(expression, shell.user_ns if shell else {})) for expression in expressions]
+    for expression, value in values:
+        if not isinstance(value, str | int):
+            raise TypeError(f"{expression} is a {type(value).__name__}; record it with number(name, value, form).")
+    display({TEXTS: [str(value) for _, value in values]}, raw=True)
 
 
 @dataclass(eq=False)
@@ -168,21 +228,10 @@ class Chapter:
         html = fig.to_html(full_html=False, include_plotlyjs=script, include_mathjax=False, div_id=name, config=config)
         display(HTML(f'<div class="demod-interactive">{html}</div>'))
 
-    def glue(self, name: str, value: Any, form: str = "{}", *, timing: bool = False) -> None:
-        """Record the number `value`, and make its text, `form.format(value)`, available to the prose as {glue:text}.
-
-        `timing` says that the number is a time: the tests do not compare it with an accepted one.
-
-        Raises
-        ------
-        ValueError
-            If `value` is not one finite number.
-        """
-        number = _to_number(name, value)
-        text = form.format(number)
-        self.numbers[name] = {"value": number, "text": text} | ({"timing": True} if timing else {})
-        self._write_record()
-        display({GLUE + "text/plain": repr(text)}, metadata={"scrapbook": {"name": name, "mime_prefix": GLUE}}, raw=True)
+    @property
+    def number(self) -> Numbers:
+        """The numbers that the prose shows."""
+        return Numbers(self.numbers, self._write_record)
 
     def claim(self, name: str, /, **measured: Measured) -> None:
         """Record what was measured for the claim `name` of the ledger, and show the verdict in a box that pages can link to.
@@ -202,7 +251,7 @@ class Chapter:
         judgement = judge(LEDGER[name], numbers)
         self.claims[name] = {"measured": numbers}
         self._write_record()
-        display(Markdown(claim_box(LEDGER[name], judgement)), metadata={"demod": {"claim": name}})
+        display(Markdown("\n\n".join(claim_blocks(LEDGER[name], judgement))), metadata={"demod": {"claim": name}})
 
     def stored(self, name: str) -> Path:
         """Return the path of a file that a longer run left, name as in "results/benchmark-descend.json".

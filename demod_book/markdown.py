@@ -13,3 +13,9 @@ def box(css: str, *blocks: str, name: str = "") -> str:
     """Return `blocks` of Markdown in a division of the class `css`; a link to #`name` leads to it."""
     anchor = f' id="{name}"' if name else ""
     return "\n\n".join([f'<div class="{css}"{anchor}>', *blocks, "</div>"])
+
+
+def fold(css: str, summary: str, *blocks: str, name: str = "") -> str:
+    """Return `blocks` folded under the line `summary`, in a box of the class `css`; a link to #`name` leads to it."""
+    anchor = f' id="{name}"' if name else ""
+    return "\n\n".join([f'<details class="{css}"{anchor}><summary>', summary, "</summary>", *blocks, "</details>"])

@@ -26,6 +26,7 @@ from demod_book.build.notebooks import COLOURS, check_source, read_notebook
 from demod_book.build.prose import check_prose
 from demod_book.build.run import Job, execute
 from demod_book.build.schedule import Terminal, run_all
+from demod_book.build.texts import check_texts
 from demod_book.build.worker import MODULE, environment, lifeline
 from demod_book.expected.numbers import corrected, read_numbers, results_block
 from demod_book.pages.html import check_html, drop_source_maps, mend_roles, share_images
@@ -117,7 +118,7 @@ def plan(layout: Layout, profile: str, device: str) -> list[Job]:
     chapters, problems = [], []
     for slug, path in layout.notebooks().items():
         notebook = read_notebook(path)
-        if found := check_source(notebook, parameters) + check_install_cell(notebook, repository):
+        if found := check_source(notebook, parameters) or check_texts(notebook) + check_install_cell(notebook, repository):
             problems += [f"{slug}: {problem}." for problem in found]
         else:
             try:

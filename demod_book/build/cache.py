@@ -1,9 +1,9 @@
 """What a chapter depends on, by content: the cache of the build.
 
-A chapter runs again exactly when one of its ingredients changed: its code (not its prose), its parameters, a module that it
-reaches by its imports, the shipped weights if it reaches `demod.priors.weights`, a file under results/ that its code names,
-whether MNIST is at hand if it reaches `demod.data`, requirements.lock, Python or torch. The claims are no
-ingredient: the pages judge what the chapters measured, as long as they measured all that it asks for.
+A chapter runs again exactly when one of its ingredients changed: its code (of its prose only what shows numbers), its
+parameters, a module that it reaches by its imports, the shipped weights if it reaches `demod.priors.weights`, a file under
+results/ that its code names, whether MNIST is at hand if it reaches `demod.data`, requirements.lock, Python or torch. The
+claims are no ingredient: the pages judge what the chapters measured, as long as they measured all that it asks for.
 """
 
 import json
@@ -17,7 +17,8 @@ from typing import Any
 import demod
 from demod.artifacts import sha256
 from demod.sources import reached_modules
-from demod_book.build.notebooks import Notebook, code_cells, python_code, tags
+from demod_book.build.notebooks import Notebook, python_code, tags
+from demod_book.build.texts import expressions
 from demod_book.claims.ledger import LEDGER
 
 BOOK = Path(__file__).parents[1]
@@ -39,10 +40,11 @@ def chapter_ingredients(
     root is the folder of the book, packages those whose modules count; mnist() says whether MNIST is at hand.
     """
     code = python_code(notebook)
+    run = [[cell["source"], tags(cell)] if cell["cell_type"] == "code" else expressions(cell) for cell in notebook["cells"]]
     reached = reached_modules(code, packages)
     modules = {name: path for name, path in reached.items() if not name.startswith(JUDGED_LATER)}
     found = {
-        "code": sha256(json.dumps([(cell["source"], tags(cell)) for _, cell in code_cells(notebook)]).encode()),
+        "code": sha256(json.dumps([part for part in run if part]).encode()),
         "parameters": json.dumps(dict(parameters), sort_keys=True),
         "Python": platform.python_version(),
         "torch": version("torch"),

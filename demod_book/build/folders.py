@@ -119,7 +119,7 @@ def steady_sources(root: Path) -> Iterator[None]:
         listed = ", ".join(changed[:5]) + (" …" if len(changed) > 5 else "")
         raise BuildError(
             f"{listed} changed while the chapters ran. If you did it, build again: the chapters are kept. If a chapter did, "
-            "let it write with chapter.figure and chapter.glue, which write under _build, and with nothing else."
+            "let it write with chapter.figure and number, which write under _build, and with nothing else."
         )
 
 

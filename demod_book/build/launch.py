@@ -20,7 +20,7 @@ from demod_book.build.notebooks import INSTALL, Notebook, code_cells, read_noteb
 ADDRESS = re.compile(r"https://github\.com/[\w.-]+/[\w.-]+")
 URL_LINE = re.compile(r'^(  url: )"[^"]*"', re.MULTILINE)
 CODE = """\
-# Where the kernel has no demod, as on Colab, this installs it; everywhere else it does nothing.
+# Installs demod where the kernel does not have it, as on Colab.
 from importlib.util import find_spec
 
 if find_spec("demod") is None:

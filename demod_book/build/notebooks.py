@@ -31,7 +31,8 @@ SHELL_MAGICS = {"bash", "sh", "script", "system", "sx", "!", "!!"}
 MAGICS = {"precision", "matplotlib", "config"}  # what they do is seen, and they hide no code
 ELSEWHERE = re.compile(r"ir|xr|julia|bash|octave|matlab|scala|xcpp|evcxr|deno|iruby|\.net")  # if no language is named
 COLOURS = re.compile(r"\x1b\[[0-9;]*m")
-PAPERMILL = {"injected-parameters", "papermill-error-cell-tag"}  # the tags of the cells that papermill inserts
+TEXTS = "texts"  # the tag of a cell that tells what the prose above it shows
+INSERTED = {"injected-parameters", "papermill-error-cell-tag", TEXTS}  # by papermill and by the build, not by the author
 PRINTED = 100_000  # characters of text that a cell may print; HTML, a figure's, is not counted
 TRACEBACK = "Traceback (most recent call last)"
 WARNING = re.compile(r"^.*\S:\d+: [\w.]*Warning: .*$|^.*(?:\.py|>):\d+: [A-Za-z_][\w.]*: .*$", re.MULTILINE)
@@ -76,8 +77,8 @@ def _complete(raw: dict[str, Any]) -> dict[str, Any]:
 
 
 def code_cells(notebook: Notebook) -> Iterator[tuple[int, Cell]]:
-    """Yield the code cells that are not blank, numbered from 1 among all cells but papermill's own."""
-    own = [cell for cell in notebook["cells"] if PAPERMILL.isdisjoint(tags(cell))]
+    """Yield the code cells that are not blank, numbered from 1 among all cells but the inserted ones."""
+    own = [cell for cell in notebook["cells"] if INSERTED.isdisjoint(tags(cell))]
     for number, cell in enumerate(own, 1):
         if cell["cell_type"] == "code" and cell["source"].strip():
             yield number, cell
@@ -165,7 +166,8 @@ def _check_parameters(notebook: Notebook, parameters: Mapping[str, Any]) -> list
 
 def check_run(notebook: Notebook) -> list[str]:
     """Return why an executed notebook is not to be believed; nothing if every cell ran to its end without an error."""
-    return [f"cell {number} {problem}" for number, cell in code_cells(notebook) if (problem := _check_cell(cell))]
+    cells = [*code_cells(notebook), *((f"of texts {cell['id']}", cell) for cell in notebook["cells"] if TEXTS in tags(cell))]
+    return [f"cell {number} {problem}" for number, cell in cells if (problem := _check_cell(cell))]
 
 
 def unfinished(notebook: Notebook) -> int | str:

@@ -1,14 +1,12 @@
-"""What the prose of a chapter refers to: its numbers, works, marks. And what it must not say: the words of the template."""
+"""What the prose of a chapter refers to: its works and marks. And what it must not say: the words of the template."""
 
 import re
 
-from demod.artifacts import read_json
 from demod_book.build.folders import Layout
 from demod_book.build.notebooks import Notebook, read_notebook
 from demod_book.pages.stage import MARK, marks
 
-GLUE = re.compile(r"\{glue(?::\w+)?\}`([^`:]+)")
-CITE = re.compile(r"\{cite(?::\w+)?\}`([^`]+)`")
+CITE = re.compile(r"\{cite(?::\w+)?\}`([^`]+)`|\]\(references\.md#([\w:-]+)\)")
 KEY = re.compile(r"^\s*@\w+\s*\{\s*([^,\s]+)", re.MULTILINE)
 SENTENCE = re.compile(r"(?<=[.?!:])\s+")
 TELLING = 25  # characters: what is shorter, or a heading, an author may well say himself
@@ -25,14 +23,10 @@ def check_prose(layout: Layout, slugs: list[str]) -> list[str]:
     problems = []
     for slug in slugs:
         prose = "\n\n".join(_texts(read_notebook(paths[slug])))
-        glued = read_json(layout.numbers / f"{slug}.json")["numbers"]
-        cited = [re.sub(r"\{.*?\}", "", key).strip() for found in CITE.findall(prose) for key in found.split(",")]
+        cited = [re.sub(r"\{.*?\}", "", key).strip() for found in CITE.findall(prose) for key in "".join(found).split(",")]
         unknown = [mark for mark in MARK.findall(prose) if mark not in meanings and not mark.startswith(later)]
-        found = [
-            f"{{glue:text}}`{name}` names no number of the chapter" for name in GLUE.findall(prose) if name not in glued
-        ]
-        found += [f"{key} is cited, but references.bib has no such work" for key in cited if key not in works]
-        found += [f"{mark} stands for nothing; correct it, or glue that number in its chapter" for mark in unknown]
+        found = [f"{key} is cited, but references.bib has no such work" for key in cited if key not in works]
+        found += [f"{mark} stands for nothing; correct it, or record that number in its chapter" for mark in unknown]
         found += [f'"{words}" is what the template says; say what is so here' for words in _sentences(prose) & foreign]
         problems += [f"chapters/{slug}.ipynb: {problem}." for problem in dict.fromkeys(found)]
     return problems
@@ -41,9 +35,7 @@ def check_prose(layout: Layout, slugs: list[str]) -> list[str]:
 def _texts(notebook: Notebook) -> list[str]:
     """Return all that a reader is told: the Markdown, the captions and the descriptions of figures."""
     prose = [cell["source"] for cell in notebook["cells"] if cell["cell_type"] == "markdown"]
-    shown = [cell["metadata"].get("mystnb", {}) for cell in notebook["cells"]]
-    captions = [settings.get("figure", {}).get("caption", "") for settings in shown]
-    return [*prose, *captions, *(settings.get("image", {}).get("alt", "") for settings in shown)]
+    return prose + [cell["metadata"].get("mystnb", {}).get("image", {}).get("alt", "") for cell in notebook["cells"]]
 
 
 def _sentences(prose: str) -> set[str]:
@@ -51,5 +43,5 @@ def _sentences(prose: str) -> set[str]:
     lines = [" ".join(block.split()) for block in prose.split("\n\n") if not block.startswith("##")]
     found = {sentence for line in lines for sentence in SENTENCE.split(line)}
     return {
-        sentence for sentence in found if len(sentence) >= TELLING and not re.search(r"^\*\*.*\*\*$|^# |\{glue", sentence)
+        sentence for sentence in found if len(sentence) >= TELLING and not re.search(r"^\*\*.*\*\*$|^# |\{eval\}", sentence)
     }

@@ -20,6 +20,7 @@ from demod.artifacts import read_json, sha256, write_json
 from demod_book.build.cache import changed, unanswered
 from demod_book.build.folders import BuildError, Layout, remedy, replace_folder
 from demod_book.build.notebooks import check_run, read_notebook, unfinished
+from demod_book.build.texts import with_texts
 from demod_book.build.worker import MODULE, environment, stop
 
 PAPERMILL = (sys.executable, "-m", MODULE, "papermill.cli:papermill")
@@ -90,7 +91,7 @@ def execute(job: Job, layout: Layout, threads: int, stdin: int, *, limit: float 
 
 def _papermill(job: Job, run: Path, layout: Layout, threads: int, stdin: int, limit: float) -> int | str:
     """Execute the notebook into `run`; return papermill's exit status, or why it was stopped."""
-    nbformat.write(read_notebook(job.notebook), run / "source.ipynb")  # in a dialect that papermill reads
+    nbformat.write(with_texts(read_notebook(job.notebook)), run / "source.ipynb")  # in a dialect that papermill reads
     settings = [word for name, value in job.parameters.items() for word in ("-p", name, str(value))]
     command = [*PAPERMILL, "source.ipynb", "notebook.ipynb", *settings]  # it takes braces in a path for a pattern
     command += ["--kernel", "python3", "--language", "python", "--cwd", "work", "--no-progress-bar"]

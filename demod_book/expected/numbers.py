@@ -39,15 +39,15 @@ def out_of_reach(root: Path, card: Mapping[str, Any]) -> str:
 
 
 def read_numbers(folder: Path, chapters: Iterable[str]) -> Numbers:
-    """Return the glued numbers of `chapters`: chapter, name, {"value": …, "text": …}."""
+    """Return the recorded numbers of `chapters`: chapter, name, {"value": …, "text": …}."""
     return {slug: read_json(folder / f"{slug}.json")["numbers"] for slug in chapters}
 
 
 def compare(numbers: Numbers, expected: Numbers) -> list[str]:
     """Return where `numbers`, times apart, differ from the accepted ones: missing, surplus, or outside the tolerance."""
     flat, wanted = _flatten(_without_times(numbers)), _flatten(expected)
-    problems = [f"{name} is accepted, but no chapter glues it" for name in wanted.keys() - flat.keys()]
-    problems += [f"{name} is glued, but was never accepted" for name in flat.keys() - wanted.keys()]
+    problems = [f"{name} is accepted, but no chapter records it" for name in wanted.keys() - flat.keys()]
+    problems += [f"{name} is recorded, but was never accepted" for name in flat.keys() - wanted.keys()]
     for name in flat.keys() & wanted.keys():
         value, accepted = flat[name]["value"], wanted[name]["value"]
         rtol, atol = wanted[name].get("rtol", 0.0), wanted[name].get("atol", 0.0)
@@ -117,7 +117,7 @@ def corrected(block: str, numbers: Numbers, *, exactly: bool = False) -> str:
         name = f"{found['chapter']}.{found['name']}"
         if name not in flat:
             raise ValueError(
-                f"README.md quotes {name}, but no chapter glues it; the numbers are: {', '.join(sorted(flat))}."
+                f"README.md quotes {name}, but no chapter records it; the numbers are: {', '.join(sorted(flat))}."
             )
         shown, text = found["shown"], flat[name]["text"]
         return found.group() if not exactly and _same(shown, text) else text + found["mark"]

@@ -15,6 +15,7 @@ from typing import Any
 
 from demod.artifacts import read_json
 from demod_book.build.notebooks import Notebook, cell_code, code_cells, imported_as, python_code, read_notebook, title
+from demod_book.build.texts import with_captions
 from demod_book.markdown import box, table
 from demod_book.pages.page import short_commit
 
@@ -85,7 +86,7 @@ def collect_figures(folder: Path, notebooks: Mapping[str, Path]) -> list[Figure]
     figures = []
     for slug, path in notebooks.items():
         cards = {card.stem: read_json(card) for card in sorted((folder / slug).glob("*.json"))}
-        drawn = drawings(read_notebook(path))
+        drawn = drawings(with_captions(read_notebook(path)))
         order = [name for name in drawn if name in cards] + [name for name in cards if name not in drawn]
         figures += [Figure(cards[name], drawn.get(name, Drawing()), path) for name in order]
     return figures

@@ -19,6 +19,13 @@ from demod_book.markdown import table
 TITLE = re.compile(r"^# .*$", re.MULTILINE)
 INTERACTIVE = '<div class="demod-interactive">'
 CODE = ("demod", "code", "results/", "requirements.lock")  # how the ingredients begin that are code, or as good as code
+FOLDED = {  # what a cell holds, by what its code calls
+    r"^(import|from) |^profile = ": "set-up",
+    r"\bchapter\.(figure|interactive)\(": "the figure",
+    r"\bchapter\.claim\(": "the claim",
+    r"\bMarkdown\(": "the table",
+    r"\bnumber\(": "numbers for the text",
+}
 HASH = 16  # digits shown; the whole hash stands in the files
 
 
@@ -58,6 +65,16 @@ def _figure_apart(cell: Cell) -> list[Cell]:
     below["execution_count"] = cell["execution_count"]
     cell["outputs"] = [output for output in cell["outputs"] if output not in boxes]
     return [cell, below]
+
+
+def fold_code(notebook: Notebook) -> None:
+    """Fold the code that sets up, draws or records under a line that says which; what computes stays open."""
+    for _, cell in code_cells(notebook):
+        if purposes := [purpose for pattern, purpose in FOLDED.items() if re.search(pattern, cell["source"], re.MULTILINE)]:
+            shown = purposes[0] if len(purposes) == 1 else f"{', '.join(purposes[:-1])} and {purposes[-1]}"
+            cell["metadata"].setdefault("tags", []).append("hide-input")
+            prompts = {"code_prompt_show": f"Code: {shown}", "code_prompt_hide": f"Code: {shown}"}
+            cell["metadata"].setdefault("mystnb", {}).update(prompts)
 
 
 def add_banner(notebook: Notebook, banner: str) -> None:

@@ -20,14 +20,16 @@ from demod.artifacts import read_json, write_json
 from demod_book.build.folders import BuildError, Layout
 from demod_book.build.launch import with_buttons
 from demod_book.build.notebooks import Notebook, read_notebook
+from demod_book.build.texts import insert_texts, with_captions
 from demod_book.expected.numbers import read_numbers
 from demod_book.pages.citation import citation
 from demod_book.pages.figures import collect_figures, figure_marks
-from demod_book.pages.page import add_banner, add_outputs, banner, footer
+from demod_book.pages.page import add_banner, add_outputs, banner, fold_code, footer
 from demod_book.pages.reference import INTRODUCTION, module_table, reference_modules, reference_page, with_reference
 from demod_book.pages.verdicts import claim_boxes, read_verdicts, verdict_marks
 
 MARK = re.compile(r"<!--\s*[\w. -]+?\s*-->")
+CITED = re.compile(r"\[(?P<text>[^\]]+)\]\(references\.md#(?P<key>[\w:-]+)\)")
 MATHJAX = ("tex-chtml.js", "a11y", "input", "output", "sre", "ui")
 SPOKEN = ("base.json", "en.json", "nemeth.json")  # what MathJax needs to read formulas aloud in the language of the book
 
@@ -71,7 +73,7 @@ def insert(marks: Mapping[str, str], prose: str, page: str) -> str:
 
     def meaning(found: re.Match[str]) -> str:
         if found[0] not in marks:
-            raise BuildError(f"{page}: {found[0]} stands for nothing; correct it, or glue that number in its chapter.")
+            raise BuildError(f"{page}: {found[0]} stands for nothing; correct it, or record that number in its chapter.")
         return marks[found[0]]
 
     return MARK.sub(meaning, prose)
@@ -81,13 +83,20 @@ def page_of(slug: str, layout: Layout, boxes: Mapping[str, str], marks: Mapping[
     """Return the notebook of a chapter as its page: with outputs, what its marks stand for, and how it was made."""
     notebook, executed = read_notebook(layout.notebooks()[slug]), read_notebook(layout.executed / f"{slug}.ipynb")
     record, card = read_json(layout.numbers / f"{slug}.json"), read_json(layout.executed / f"{slug}.json")
-    add_outputs(notebook, executed, boxes)
+    insert_texts(notebook, executed)
+    add_outputs(with_captions(notebook), executed, boxes)
+    fold_code(notebook)
     add_banner(notebook, banner(record, card["seconds"]))
     for cell in notebook["cells"]:
         if cell["cell_type"] == "markdown":
-            cell["source"] = insert(marks, cell["source"], slug)
+            cell["source"] = CITED.sub(_cite, insert(marks, cell["source"], slug))
     notebook["cells"].append(new_markdown_cell(footer(record, card), id="provenance"))
     return notebook
+
+
+def _cite(found: re.Match[str]) -> str:
+    """Return the role for a work that the prose cites by a link to the references, as it reads everywhere else."""
+    return f"{{cite:{'t' if found['text'].endswith(')') else 'alp'}}}`{found['key']}`"
 
 
 def _copy_offline(layout: Layout, extra: Path) -> None:
