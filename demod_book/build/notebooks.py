@@ -166,8 +166,12 @@ def _check_parameters(notebook: Notebook, parameters: Mapping[str, Any]) -> list
 
 def check_run(notebook: Notebook) -> list[str]:
     """Return why an executed notebook is not to be believed; nothing if every cell ran to its end without an error."""
-    cells = [*code_cells(notebook), *((f"of texts {cell['id']}", cell) for cell in notebook["cells"] if TEXTS in tags(cell))]
-    return [f"cell {number} {problem}" for number, cell in cells if (problem := _check_cell(cell))]
+    numbers, problems = {cell["id"]: number for number, cell in code_cells(notebook)}, []
+    for place, cell in enumerate(notebook["cells"]):
+        if (cell["id"] in numbers or TEXTS in tags(cell)) and (problem := _check_cell(cell)):
+            where = numbers.get(cell["id"]) or f"of text that begins {notebook['cells'][place - 1]['source'][:40]!r}"
+            problems.append(f"cell {where} {problem}")
+    return problems
 
 
 def unfinished(notebook: Notebook) -> int | str:

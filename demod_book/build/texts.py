@@ -7,12 +7,13 @@ JupyterLab runs them late, often after all code: an expression must not use a na
 """
 
 import ast
+import builtins
 import re
 from collections.abc import Mapping
 
 from nbformat.v4 import new_code_cell
 
-from demod_book.build.notebooks import TEXTS, Cell, Notebook, cell_code, code_cells, tags
+from demod_book.build.notebooks import TEXTS, Cell, Notebook, cell_code, code_cells, imported_as, tags
 
 EVAL = re.compile(r"\{eval\}`([^`]+)`")
 CAPTION = "caption"  # the tag of a cell of prose that is the caption of the figure above it
@@ -59,32 +60,41 @@ def with_captions(notebook: Notebook) -> Notebook:
 
 def check_texts(notebook: Notebook) -> list[str]:
     """Return what is wrong with the expressions in the prose, and with captions, before anything runs."""
-    problems = []
+    problems, known = [], set(dir(builtins))
     assigned = _assigned_last(notebook)
     for number, cell in enumerate(notebook["cells"], 1):
+        if cell["cell_type"] == "code":
+            known |= _names(ast.parse(cell_code(cell)), ast.Store)
         found = expressions(cell)
         if found and CAPTION in tags(cell):
             problems.append(f"cell {number} is a caption and shows numbers; show them in the prose")
         for expression in found:
             try:
-                named = [node for node in ast.walk(ast.parse(expression, mode="eval")) if isinstance(node, ast.Name)]
+                used = _names(ast.parse(expression, mode="eval"), ast.Load)
             except SyntaxError as error:
                 problems.append(f"cell {number}: {{eval}}`{expression}` is not Python: {error.msg}")
                 continue
             problems += [
+                f"cell {number}: {{eval}}`{expression}` uses {name}, which no cell above has; compute it there"
+                for name in sorted(used - known)
+            ]
+            problems += [
                 f"cell {number}: {{eval}}`{expression}` uses {name}, which cell {assigned[name]} assigns again: JupyterLab "
                 "may run that first; give one of them another name"
-                for name in sorted({node.id for node in named} - {node.id for node in named if isinstance(node.ctx, ast.Store)})
-                if assigned.get(name, 0) > number
+                for name in sorted(used) if assigned.get(name, 0) > number
             ]  # fmt: skip
     return problems
 
 
 def _assigned_last(notebook: Notebook) -> Mapping[str, int]:
-    """Return the number of the last cell that binds each name at its top level, loops included."""
-    last = {}
-    for number, cell in code_cells(notebook):
-        for node in ast.walk(ast.parse(cell_code(cell))):
-            if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
-                last[node.id] = number
-    return last
+    """Return the number of the last cell that binds each name, loops included."""
+    cells = [(number, _names(ast.parse(cell_code(cell)), ast.Store)) for number, cell in code_cells(notebook)]
+    return {name: number for number, names in cells for name in names}
+
+
+def _names(tree: ast.AST, context: type[ast.expr_context]) -> set[str]:
+    """Return the names that `tree` uses, comprehensions' own left out, or binds."""
+    names = [node for node in ast.walk(tree) if isinstance(node, ast.Name)]
+    own = {node.id for node in names if isinstance(node.ctx, ast.Store)} if context is ast.Load else set()
+    imported = imported_as(tree) if context is ast.Store else {}
+    return {node.id for node in names if isinstance(node.ctx, context)} - own | imported.keys()

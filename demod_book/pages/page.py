@@ -67,11 +67,16 @@ def _figure_apart(cell: Cell) -> list[Cell]:
     return [cell, below]
 
 
+def purposes(code: str) -> list[str]:
+    """Return what a cell of this code is for besides computing; a cell that only computes has no other purpose."""
+    return [purpose for pattern, purpose in FOLDED.items() if re.search(pattern, code, re.MULTILINE)]
+
+
 def fold_code(notebook: Notebook) -> None:
     """Fold the code that sets up, draws or records under a line that says which; what computes stays open."""
     for _, cell in code_cells(notebook):
-        if purposes := [purpose for pattern, purpose in FOLDED.items() if re.search(pattern, cell["source"], re.MULTILINE)]:
-            shown = purposes[0] if len(purposes) == 1 else f"{', '.join(purposes[:-1])} and {purposes[-1]}"
+        if held := purposes(cell["source"]):
+            shown = held[0] if len(held) == 1 else f"{', '.join(held[:-1])} and {held[-1]}"
             cell["metadata"].setdefault("tags", []).append("hide-input")
             prompts = {"code_prompt_show": f"Code: {shown}", "code_prompt_hide": f"Code: {shown}"}
             cell["metadata"].setdefault("mystnb", {}).update(prompts)

@@ -78,11 +78,11 @@ fig, ax = canvas()
 networks = chapter.choose("networks", quick=60, full=400)
 chapter.data("made-up data")
 chapter.figure(fig, "figure-1b", f=[1.0, 2.0])
-chapter.glue("answer", 42, "{:d}")""",
+chapter.number("answer", 42, "{:d}")""",
     mystnb={"image": {"alt": "Empty axes"}, "figure": {"caption": "The axes $|x|$. And more.", "name": "fig-axes"}},
 )
 TEXT = prose(
-    "The answer is {glue:text}`answer`, as [the other chapter](other.ipynb) says.\n\n## Figures\n\n<!-- figures -->"
+    "It is {eval}`chapter.number.answer`, as [the other chapter](other.ipynb) says.\n\n## Figures\n\n<!-- figures -->"
 )
 CLAIM = code('chapter.claim("L6", slope=(-0.5, 0.02))')
 DRAWN = code(

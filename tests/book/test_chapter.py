@@ -155,35 +155,59 @@ def test_a_figure_names_the_weights_if_they_could_be_loaded(chapter, monkeypatch
 
 
 @pytest.mark.parametrize("value", [26.3149, np.float32(26.3149), torch.tensor(26.3149), torch.tensor([26.3149])])
-def test_a_glued_number_is_recorded_raw_and_shown_formatted(chapter, outputs, value):
-    chapter.glue("psnr_digit", value, "{:.1f}")
+def test_a_number_is_recorded_raw_and_shown_formatted(chapter, value):
+    texts = chapter.number("psnr_digit", value, "{:.1f}"), chapter.number.psnr_digit
     number = read_json("_build/numbers/landscape.json")["numbers"]["psnr_digit"]
     assert number["text"] == "26.3"
     assert number["value"] == pytest.approx(26.3149, rel=1e-6)  # float32 holds seven digits
-    assert outputs[0]["application/papermill.record/text/plain"] == "'26.3'"
-    assert outputs[0]["metadata"] == {"scrapbook": {"name": "psnr_digit", "mime_prefix": "application/papermill.record/"}}
+    assert [repr(text) for text in texts] == ["26.3", "26.3"]  # a kernel shows it without quotation marks
 
 
 @pytest.mark.parametrize("value", [float("nan"), torch.tensor(torch.inf), "26.3", None])
-def test_what_is_not_one_finite_number_is_not_glued(chapter, value):
+def test_what_is_not_one_finite_number_is_not_recorded(chapter, value):
     with pytest.raises(ValueError, match="psnr_digit is"):
-        chapter.glue("psnr_digit", value)
+        chapter.number("psnr_digit", value)
+
+
+def test_a_number_that_was_not_recorded_is_told_with_those_that_were(chapter):
+    with pytest.raises(AttributeError, match="no number is called rho; there are none yet"):
+        _ = chapter.number.rho
+    chapter.number("rho_2", 0.318)
+    with pytest.raises(AttributeError, match="no number is called rho_3; there are rho_2"):
+        _ = chapter.number.rho_3
+
+
+def test_a_name_that_the_prose_could_not_spell_is_refused(chapter):
+    with pytest.raises(ValueError, match="'digits-tuned' is no name for a number"):
+        chapter.number("digits-tuned", 1)
+
+
+def test_what_the_prose_shows_is_told_in_the_namespace_of_the_notebook(chapter, outputs, monkeypatch):
+    monkeypatch.setattr(module, "get_ipython", lambda: SimpleNamespace(user_ns={"number": chapter.number, "x": 0.318309}))
+    module.tell('number("rho", x, "{:.2f}")', "number.rho", 'f"{x:.1f}"', "17")
+    assert outputs[0][module.TEXTS] == ["0.32", "0.32", "0.3", "17"]
+
+
+def test_a_number_with_all_its_digits_is_not_shown(chapter, monkeypatch):
+    monkeypatch.setattr(module, "get_ipython", lambda: SimpleNamespace(user_ns={"x": np.float64(0.318309)}))
+    with pytest.raises(TypeError, match=r"x is a float64; record it with number\(name, value, form\)"):
+        module.tell("x")
 
 
 @pytest.mark.parametrize(
     ("slope", "verdict", "word"),
     [((torch.tensor(-0.5), 0.02), "reproduced", "holds"), ((np.float64(-0.2), 0.02), "falsified", "**fails**")],
 )
-def test_a_claim_is_judged_recorded_and_shown_in_a_box_that_can_be_linked_to(chapter, outputs, slope, verdict, word):
+def test_a_claim_is_judged_recorded_and_shown_in_plain_markdown(chapter, outputs, slope, verdict, word):
     chapter.claim("L6", slope=slope)
     record = read_json("_build/numbers/landscape.json")["claims"]["L6"]
     assert record == {"measured": {"slope": [pytest.approx(float(slope[0])), 0.02]}}
     assert record["measured"] == {"slope": [pytest.approx(float(slope[0])), 0.02]}
     assert outputs[0]["metadata"] == {"demod": {"claim": "L6"}}
-    box = outputs[0]["text/markdown"]
-    assert box.startswith(f'<div class="demod-claim demod-{verdict}" id="claim-l6">\n\n**Claim L6: {verdict}.**')
-    assert f"| -0.65 to -0.35: {word} |" in box
-    assert box.endswith("\n\n</div>")  # Markdown inside HTML begins and ends with a blank line
+    shown = outputs[0]["text/markdown"]
+    assert shown.startswith(f"**Claim L6: {verdict}.** ")
+    assert f"| -0.65 to -0.35: {word} |" in shown
+    assert "<" not in shown.replace("<br>", "")
 
 
 def test_the_ends_of_an_interval_are_passed_on(chapter):

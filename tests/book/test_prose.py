@@ -14,7 +14,7 @@ TEMPLATE = json.loads((ROOT / "templates/chapter.ipynb").read_text(encoding="utf
 
 
 def problems(root, *cells: dict, others: tuple[dict, ...] = ()) -> list[str]:
-    """What is found in a chapter of these cells that glued one number, beside `others`, which have not run."""
+    """What is found in a chapter of these cells that recorded one number, beside `others`, which have not run."""
     write_book(root, notebook("x", *cells), *others)
     (root / "references.bib").write_text(
         "@article{hand2019global,\n title={A}}\n@book{ chow_1999 , title={B}}\n", encoding="utf-8"
@@ -28,16 +28,18 @@ def problems(root, *cells: dict, others: tuple[dict, ...] = ()) -> list[str]:
 @pytest.mark.parametrize(
     ("text", "told"),
     [
-        ("It is {glue:text}`answr`.", "{glue:text}`answr` names no number of the chapter."),
-        ("It is {glue}`answr`.", "{glue:text}`answr` names no number of the chapter."),
         ("See {cite:t}`hand2019`.", "hand2019 is cited, but references.bib has no such work."),
+        ("See [Hand (2019)](references.md#hand2019).", "hand2019 is cited, but references.bib has no such work."),
         ("See {cite:p}`hand2019global, chow_1998`.", "chow_1998 is cited, but references.bib has no such work."),
         (
             "See <!-- claim L66 -->.",
-            "<!-- claim L66 --> stands for nothing; correct it, or glue that number in its chapter.",
+            "<!-- claim L66 --> stands for nothing; correct it, or record that number in its chapter.",
         ),
-        ("It is <!-- x.answr -->.", "<!-- x.answr --> stands for nothing; correct it, or glue that number in its chapter."),
-        ("<!-- figuers -->", "<!-- figuers --> stands for nothing; correct it, or glue that number in its chapter."),
+        (
+            "It is <!-- x.answr -->.",
+            "<!-- x.answr --> stands for nothing; correct it, or record that number in its chapter.",
+        ),
+        ("<!-- figuers -->", "<!-- figuers --> stands for nothing; correct it, or record that number in its chapter."),
     ],
 )
 def test_what_the_prose_names_and_is_not_there_is_told_by_name(tmp_path, text, told):
@@ -45,7 +47,7 @@ def test_what_the_prose_names_and_is_not_there_is_told_by_name(tmp_path, text, t
 
 
 def test_what_is_there_is_not_told(tmp_path):
-    text = "It is {glue:text}`answer`, {glue:text}`answer:.1f`, <!-- x.answer -->. See {cite:t}`hand2019global,chow_1999`."
+    text = "It is <!-- x.answer -->. See {cite:t}`hand2019global,chow_1999`, [Hand](references.md#hand2019global)."
     assert problems(tmp_path, prose(f"{text} <!-- figures --> <!-- claim L6 -->")) == []
 
 
