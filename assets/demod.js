@@ -1,5 +1,5 @@
 // For readers without a mouse or without sight: plotly's sliders give way to the browser's own, surfaces turn with the arrow
-// keys, and what the theme left without a name has one.
+// keys, and what the theme left without a name has one. Code unfolds.
 
 const TURN = Math.PI / 18;
 
@@ -73,12 +73,43 @@ function keepTogether(formula) {
   }
 }
 
+// Code that only computes is open on a wide screen, and folded like the rest of the code on a phone.
+function foldOpenCode() {
+  for (const input of document.querySelectorAll("div.cell:not(.tag_hide-input) > .cell_input")) {
+    const fold = Object.assign(document.createElement("details"), { className: "demod-code" });
+    fold.append(Object.assign(document.createElement("summary"), { textContent: "Code: the computation" }));
+    input.before(fold);
+    fold.append(input);
+  }
+}
+
+// One button unfolds all code of a page, and folds it again.
+function offerToUnfold() {
+  const folds = document.querySelectorAll("details.above-input, details.demod-code");
+  const title = document.querySelector(".bd-article h1");
+  if (!folds.length || !title) return;
+  const button = Object.assign(document.createElement("button"), { className: "demod-unfold", type: "button" });
+  const show = (open) => {
+    button.textContent = open ? "Fold the code" : "Show all code";
+    button.setAttribute("aria-pressed", open);
+  };
+  button.addEventListener("click", () => {
+    const open = button.getAttribute("aria-pressed") !== "true";
+    for (const fold of folds) fold.open = open;
+    show(open);
+  });
+  show(false);
+  title.before(button);
+}
+
 window.addEventListener("load", async () => {
   await window.MathJax?.startup?.promise;
   document.querySelectorAll("span.math").forEach(keepTogether);
 });
 
 document.addEventListener("DOMContentLoaded", () => {
+  if (window.innerWidth < 600) foldOpenCode();
+  offerToUnfold();
   for (const summary of document.querySelectorAll("nav details > summary")) {
     const page = summary.closest("li").querySelector("a").textContent.trim();
     summary.setAttribute("aria-label", `Pages below ${page}`); // the theme has an arrow there, and no words

@@ -4,7 +4,8 @@
     number = chapter.number
 
 The prose shows numbers by MyST's role for expressions, {eval}`number("ratio", a / b, "{:.2f}")` where one is recorded and
-{eval}`number.ratio` where it is mentioned again: JupyterLab evaluates them in the kernel, the build by `tell`.
+{eval}`number.ratio` where it is mentioned again: JupyterLab evaluates them in the kernel, the build by `tell`. Code records
+what the prose only mentions, `number.record("ratio", a / b, "{:.2f}")`.
 
 A figure leaves four files, <name>.svg, .png, .npz (the arrays behind it) and .json (its card: how it was made), in
 $DEMOD_FIGURES/<slug>; the numbers, the verdicts, the choices and the data of a chapter are recorded in
@@ -129,6 +130,10 @@ class Numbers:
         self._recorded[name] = {"value": number, "text": form.format(number)} | ({"timing": True} if timing else {})
         self._write()
         return Text(self._recorded[name]["text"])
+
+    def record(self, name: str, value: Any, form: str = "{}", *, timing: bool = False) -> None:
+        """Record a number as a call does, and return nothing: for code, where a cell shows the value that it ends with."""
+        self(name, value, form, timing=timing)
 
     def __getattr__(self, name: str) -> Text:
         """Return the text of a recorded number."""

@@ -78,10 +78,19 @@ def _complete(raw: dict[str, Any]) -> dict[str, Any]:
 
 def code_cells(notebook: Notebook) -> Iterator[tuple[int, Cell]]:
     """Yield the code cells that are not blank, numbered from 1 among all cells but the inserted ones."""
-    own = [cell for cell in notebook["cells"] if INSERTED.isdisjoint(tags(cell))]
-    for number, cell in enumerate(own, 1):
-        if cell["cell_type"] == "code" and cell["source"].strip():
-            yield number, cell
+    return ((number, cell) for number, cell in _numbered(notebook) if _is_code(cell))
+
+
+def _numbered(notebook: Notebook) -> Iterator[tuple[int, Cell]]:
+    """Yield all cells with their numbers among those of the author; one that was inserted has that of the cell before."""
+    number = 0
+    for cell in notebook["cells"]:
+        number += INSERTED.isdisjoint(tags(cell))
+        yield number, cell
+
+
+def _is_code(cell: Cell) -> bool:
+    return cell["cell_type"] == "code" and INSERTED.isdisjoint(tags(cell)) and bool(cell["source"].strip())
 
 
 def tags(cell: Cell) -> list[str]:
@@ -166,12 +175,8 @@ def _check_parameters(notebook: Notebook, parameters: Mapping[str, Any]) -> list
 
 def check_run(notebook: Notebook) -> list[str]:
     """Return why an executed notebook is not to be believed; nothing if every cell ran to its end without an error."""
-    numbers, problems = {cell["id"]: number for number, cell in code_cells(notebook)}, []
-    for place, cell in enumerate(notebook["cells"]):
-        if (cell["id"] in numbers or TEXTS in tags(cell)) and (problem := _check_cell(cell)):
-            where = numbers.get(cell["id"]) or f"of text that begins {notebook['cells'][place - 1]['source'][:40]!r}"
-            problems.append(f"cell {where} {problem}")
-    return problems
+    cells = ((number, cell) for number, cell in _numbered(notebook) if TEXTS in tags(cell) or _is_code(cell))
+    return [f"cell {number} {problem}" for number, cell in cells if (problem := _check_cell(cell))]
 
 
 def unfinished(notebook: Notebook) -> int | str:

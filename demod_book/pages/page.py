@@ -24,7 +24,7 @@ FOLDED = {  # what a cell holds, by what its code calls
     r"\bchapter\.(figure|interactive)\(": "the figure",
     r"\bchapter\.claim\(": "the claim",
     r"\bMarkdown\(": "the table",
-    r"\bnumber\(": "numbers for the text",
+    r"\bnumber\.record\(": "numbers for the text",
 }
 HASH = 16  # digits shown; the whole hash stands in the files
 

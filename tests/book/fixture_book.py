@@ -78,7 +78,7 @@ fig, ax = canvas()
 networks = chapter.choose("networks", quick=60, full=400)
 chapter.data("made-up data")
 chapter.figure(fig, "figure-1b", f=[1.0, 2.0])
-chapter.number("answer", 42, "{:d}")""",
+chapter.number.record("answer", 42, "{:d}")""",
     mystnb={"image": {"alt": "Empty axes"}, "figure": {"caption": "The axes $|x|$. And more.", "name": "fig-axes"}},
 )
 TEXT = prose(

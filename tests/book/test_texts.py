@@ -44,7 +44,7 @@ def test_an_expression_that_fails_is_told_with_its_cell():
         cell["execution_count"], cell["metadata"]["papermill"] = 1, {"status": "completed"}
     (cell,) = texts_cells(found)
     cell["outputs"] = [new_output("error", ename="NameError", evalue="name 'nope' is not defined")]
-    assert check_run(found) == ["cell of text that begins '{eval}`nope`' raised NameError: name 'nope' is not defined"]
+    assert check_run(found) == ["cell 4 raised NameError: name 'nope' is not defined"]
 
 
 @pytest.mark.parametrize(
@@ -55,10 +55,13 @@ def test_an_expression_that_fails_is_told_with_its_cell():
             [code("x = 1"), prose("{eval}`x`"), code("for x in range(3): pass")],
             "cell 5: {eval}`x` uses x, which cell 6 assigns",
         ),
-        ([code("x = 1"), prose("{eval}`f(x)`"), code("x, y = 1, 2")], "cell 5: {eval}`f(x)` uses x, which cell 6 assigns"),
         (
-            [prose("{eval}`nope`"), code("nope = 2")],
-            "cell 4: {eval}`nope` uses nope, which no cell above has; compute it there",
+            [code("x = 1"), prose("{eval}`str(x)`"), code("x, y = 1, 2")],
+            "cell 5: {eval}`str(x)` uses x, which cell 6 assigns",
+        ),
+        (
+            [prose("{eval}`nope`")],
+            "cell 4: {eval}`nope` uses nope, which no cell above has",
         ),
         ([prose("{eval}`chapter.slug`"), code("chapter = 2")], "cell 4: {eval}`chapter.slug` uses chapter, which cell 5"),
     ],
