@@ -25,11 +25,11 @@ from demod_book.expected.numbers import read_numbers
 from demod_book.pages.citation import citation
 from demod_book.pages.figures import collect_figures, figure_marks
 from demod_book.pages.page import add_banner, add_outputs, banner, fold_code, footer
+from demod_book.pages.plain import CITED, addresses, plain_copy
 from demod_book.pages.reference import INTRODUCTION, module_table, reference_modules, reference_page, with_reference
 from demod_book.pages.verdicts import claim_boxes, read_verdicts, verdict_marks
 
 MARK = re.compile(r"<!--\s*[\w. -]+?\s*-->")
-CITED = re.compile(r"\[(?P<text>[^\]]+)\]\(references\.md#(?P<key>[\w:-]+)\)")
 MATHJAX = ("tex-chtml.js", "a11y", "input", "output", "sre", "ui")
 SPOKEN = ("base.json", "en.json", "nemeth.json")  # what MathJax needs to read formulas aloud in the language of the book
 
@@ -101,8 +101,11 @@ def _cite(found: re.Match[str]) -> str:
 
 def _copy_offline(layout: Layout, extra: Path) -> None:
     """Fill the folder whose contents go to the root of the book: notebooks, figures, MathJax and plotly.js."""
+    works = addresses(layout.root / "references.bib")
     for slug, path in layout.notebooks().items():
-        _copy(path, extra / "notebooks" / path.name)
+        source, executed = read_notebook(path), read_notebook(layout.executed / f"{slug}.ipynb")
+        for place, outputs in (("notebooks", False), ("_sources/chapters", True)):  # the latter in place of what Sphinx read
+            write_json(extra / place / path.name, plain_copy(source, executed, works, outputs=outputs))
         _copy(layout.figures / slug, extra / "figures" / slug)
     mathjax = Path(str(distribution("sphinx-mathjax-offline").locate_file("sphinx-mathjax-offline/static/mathjax")))
     for name in MATHJAX:
