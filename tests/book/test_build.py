@@ -378,7 +378,7 @@ def test_numbers_inside_the_tolerance_pass():
     [
         ({"psnr": {"value": 26.0, "atol": 0.1}, "count": {"value": 8}}, "demodulation.psnr is 26.31, accepted is 26"),
         ({"psnr": {"value": 26.0, "rtol": 0.05}, "count": {"value": 9}}, "demodulation.count is 8, accepted is 9"),
-        ({"psnr": {"value": 26.0, "rtol": 0.05}}, "demodulation.count is glued, but was never accepted"),
+        ({"psnr": {"value": 26.0, "rtol": 0.05}}, "demodulation.count is recorded, but was never accepted"),
         ({"psnr": {"value": 26.31}, "count": {"value": 8}, "old": {"value": 1}}, "demodulation.old is accepted, but"),
     ],
 )

@@ -25,6 +25,7 @@ from demod_book.build.build import CARD
 from demod_book.build.folders import BuildError, Layout, sources, steady_sources
 from demod_book.build.notebooks import PRINTED, check_run
 from demod_book.build.run import Job, _refuse_unless_sound
+from demod_book.build.texts import expressions
 from demod_book.build.worker import MODULE
 from demod_book.pages.html import check_html
 
@@ -387,7 +388,7 @@ def test_a_chapter_begun_from_the_template_runs_alone_and_under_plain_papermill(
     for cell in chapter["cells"][1:]:
         cell["metadata"].pop("mystnb", None)
         if cell["cell_type"] == "markdown":
-            cell["source"] = "{glue:text}`recovered` of {glue:text}`problems`."
+            cell["source"] = " of ".join(f"{{eval}}`{expression}`" for expression in expressions(cell))
     write_book(root, chapter, other)
     assert "trial unchanged" in run(root, only="trial")  # new prose runs nothing
     assert {path.name for path in (root / "_build/executed").iterdir()} == {"trial.ipynb", "trial.json"}

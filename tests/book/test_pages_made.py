@@ -13,6 +13,7 @@ from sphinx.application import Sphinx
 
 from demod.artifacts import read_json, write_json
 from demod_book.build.folders import BuildError, Layout
+from demod_book.build.notebooks import code_cells, read_notebook
 from demod_book.claims.box import claim_box
 from demod_book.claims.judge import Criterion, Verdict, judge
 from demod_book.claims.ledger import LEDGER
@@ -115,8 +116,13 @@ def test_a_page_ends_with_what_it_was_made_from_and_its_notebook(book):
     shown += [value[:16] for name, value in card["ingredients"].items() if name.startswith("demod.")]
     assert [text for text in shown if text not in end] == []
     assert 'href="../notebooks/steady.ipynb"' in html
-    assert read_json(book / "_build/html/notebooks/steady.ipynb") == read_json(book / "chapters/steady.ipynb")
-    assert read_json(book / "_build/html/_sources/chapters/steady.ipynb")["nbformat"] == 4
+
+
+def test_the_copies_of_a_chapter_are_plain_and_one_has_its_outputs(book):
+    bare, full = (read_notebook(book / f"_build/html/{place}/steady.ipynb") for place in ("notebooks", "_sources/chapters"))
+    assert all("It is 42, as [the other" in "".join(cell["source"] for cell in copy["cells"]) for copy in (bare, full))
+    assert {len(cell["outputs"]) for _, cell in code_cells(bare)} == {0}
+    assert {len(cell["outputs"]) for _, cell in code_cells(full)} > {0}
 
 
 @pytest.mark.parametrize("mnist", ["at hand", "absent"])
