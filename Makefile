@@ -122,7 +122,7 @@ strip:
 # Run pytest with the interpreter $(1) and the options $(2). Without a browser, all other tests run, and the last line says
 # how to get one.
 define with_browser
-browser="$$($(1) tests/chromium.py)" && pages= || pages="--ignore tests/pages"; \
+browser="$$($(1) -m demod_book.paper.browser)" && pages= || pages="--ignore tests/pages"; \
   CHROMIUM="$$browser" $(1) $(PYTEST) $(2) $$pages; status=$$?; \
   if [ -n "$$pages" ]; then echo "$$browser" >&2; exit 1; fi; exit $$status
 endef

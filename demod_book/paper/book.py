@@ -1,0 +1,161 @@
+"""The book as one PDF, `_build/demod.pdf`: a title page, the contents, and every page that is read from end to end.
+
+The pages of the reference and the listings of source code are not among them: they are looked things up in, and searched.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from html import escape
+from pathlib import Path
+from typing import Any
+
+import yaml
+from sphinx_external_toc.parsing import parse_toc_yaml
+
+from demod.artifacts import atomic_path, read_json
+from demod_book.build.build import last_build
+from demod_book.build.folders import BuildError, Layout
+from demod_book.pages.page import short_commit
+from demod_book.pages.reference import INTRODUCTION
+from demod_book.paper.browser import launched
+from demod_book.paper.joining import Bookmark, join, lengths, place_name
+from demod_book.paper.printing import Printed, print_page, print_text
+
+FRONT = "front"  # the name of the place of the title page
+LARGEST = 25e6  # bytes
+Track = Callable[[Sequence[tuple[str]]], Iterable[tuple[str]]]
+
+STYLE = """
+* { box-sizing: border-box; margin: 0; padding: 0; }
+body { font-family: -apple-system, "Segoe UI", Roboto, "Helvetica Neue", Arial, sans-serif; color: #222; }
+a { color: inherit; text-decoration: none; }
+"""
+FRONT_STYLE = """
+@page { size: A4; margin: 20mm 17mm; }
+.title { height: 250mm; padding-top: 70mm; break-after: page; }
+.title h1 { font-size: 28pt; line-height: 1.2; font-weight: 600; } .title p { margin-top: 8mm; font-size: 12pt; line-height: 1.5; }
+.title .facts { margin-top: 40mm; font-size: 9pt; color: #555; }
+h2 { font-size: 18pt; font-weight: 500; margin-bottom: 6mm; } h3 { font-size: 11pt; margin: 5mm 0 1.5mm; break-after: avoid; }
+.line { display: flex; gap: 3mm; font-size: 10pt; line-height: 1.6; break-inside: avoid; }
+.line b { flex: 1; font-weight: normal; border-bottom: 0.3pt dotted #999; }
+"""
+RUNNING_STYLE = """
+@page { size: A4; margin: 0; }
+.sheet { position: relative; height: 297mm; break-after: page; overflow: hidden; font-size: 8pt; color: #666; }
+.sheet:last-child { break-after: auto; }
+.sheet span { position: absolute; left: 17mm; right: 17mm; top: 10mm; white-space: nowrap; overflow: hidden; }
+.sheet b { position: absolute; left: 0; right: 0; bottom: 10mm; text-align: center; font-weight: normal; }
+"""
+
+
+@dataclass(frozen=True)
+class Part:
+    """A part of the book: its caption, empty for what stands before the first, and its pages as paths in the book."""
+
+    caption: str
+    pages: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class About:
+    """What the title page says of the book: its title, its author, and what it was made from."""
+
+    title: str
+    author: str
+    made: str
+
+
+def parts(layout: Layout) -> list[Part]:
+    """Return the parts of the book in reading order, without the reference."""
+    toc = parse_toc_yaml(layout.root / "_toc.yml")
+    found = [Part("", (f"{toc.root.docname}.html",))]
+    for tree in toc.root.subtrees:
+        names = [str(name) for name in tree.items if str(name) != INTRODUCTION]
+        found.append(Part(tree.caption or "", tuple(f"{name}.html" for name in names)))
+    return [part for part in found if part.pages]
+
+
+def make_pdf(layout: Layout, program: str, track: Track = iter) -> Path:
+    """Print the built book with the browser `program` and return the PDF.
+
+    Raises
+    ------
+    BuildError
+        If there is no built book, something of it would be cut off or is not typeset, or the PDF is larger than it may be.
+    """
+    card, book = last_build(layout), parts(layout)
+    paths = [path for part in book for path in part.pages]
+    root = f"{layout.html.as_uri()}/"
+    with launched(program) as browser:
+        pages = [print_page(browser, layout.html, path, paths) for (path,) in track([(path,) for path in paths])]
+        titles = {printed.path: printed.title for printed in pages}
+        about = _about(layout, card)
+        front = _front(about, book, titles, dict.fromkeys(paths, 0), root)
+        before = lengths([Printed(FRONT, "", (), frozenset(), print_text(browser, front))])[0]
+        sheets = lengths(pages)
+        first = {path: 1 + before + sum(sheets[:k]) for k, path in enumerate(paths)}
+        pdf = print_text(browser, _front(about, book, titles, first, root))
+        whole = [Printed(FRONT, "", (), frozenset(), pdf), *pages]
+        heads = [""] * before + [printed.title for printed, length in zip(pages, sheets, strict=True) for _ in range(length)]
+        running = print_text(browser, _running(heads))
+    information = {"/Title": about.title, "/Author": about.author, "/Subject": about.made}
+    joined = join(whole, _bookmarks(book, pages), running, root=root, information=information)
+    if len(joined) > LARGEST:
+        sizes = f"{len(joined) / 1e6:.0f} MB, at most {LARGEST / 1e6:.0f} are allowed"
+        raise BuildError(f"the PDF has {sizes}; make figures smaller.")
+    target = layout.products / "demod.pdf"
+    with atomic_path(target) as temporary:
+        temporary.write_bytes(joined)
+    return target
+
+
+def _about(layout: Layout, card: Mapping[str, Any]) -> About:
+    config = yaml.safe_load((layout.root / "_config.yml").read_text(encoding="utf-8-sig"))
+    made = ""
+    if card["chapters"]:
+        record = read_json(layout.numbers / f"{card['chapters'][0]}.json")
+        version, commit = record["versions"]["demod"], short_commit(record["commit"])
+        made = f"Version {version}, {commit}; profile {card['profile']}, seed {card['seed']}, {record['device']}."
+    return About(str(config.get("title", "")), str(config.get("author", "")), made)
+
+
+def _bookmarks(book: Sequence[Part], pages: Sequence[Printed]) -> list[Bookmark]:
+    """Return a bookmark for each part, below it its pages, below them their sections."""
+    printed = {page.path: page for page in pages}
+    found = [Bookmark("Title and contents", FRONT)]
+    for part in book:
+        below = [_page_bookmark(printed[path]) for path in part.pages]
+        found += [Bookmark(part.caption, below[0].place, tuple(below))] if part.caption else below
+    return found
+
+
+def _page_bookmark(page: Printed) -> Bookmark:
+    sections = (Bookmark(section.title, place_name(page.path, section.name)) for section in page.sections)
+    return Bookmark(page.title, place_name(page.path), tuple(sections))
+
+
+def _front(about: About, book: Sequence[Part], titles: Mapping[str, str], first: Mapping[str, int], root: str) -> str:
+    """Return the title page and the contents in HTML; `first` has the number of the first sheet of each page."""
+    title, _, subtitle = about.title.partition(": ")
+    lines = []
+    for part in book:
+        lines += [f"<h3>{escape(part.caption)}</h3>"] if part.caption else []
+        for path in part.pages:
+            words = f"<span>{escape(titles[path])}</span><b></b><span>{first[path]}</span>"
+            lines.append(f'<a class="line" href="{escape(root + path)}">{words}</a>')
+    head = f"<h1>{escape(title)}</h1><p>{escape(subtitle)}</p><p>{escape(about.author)}</p>"
+    page = f'<div class="title">{head}<p class="facts">{escape(about.made)}</p></div>'
+    return _document(STYLE + FRONT_STYLE, page, "<h2>Contents</h2>", *lines)
+
+
+def _running(heads: Sequence[str]) -> str:
+    """Return a sheet in HTML for each of `heads`, with that title at the top and its number at the foot, the first bare."""
+    sheets = [
+        f'<div class="sheet"><span>{escape(head)}</span><b>{number if number > 1 else ""}</b></div>'
+        for number, head in enumerate(heads, 1)
+    ]
+    return _document(STYLE + RUNNING_STYLE, *sheets)
+
+
+def _document(style: str, *body: str) -> str:
+    return f'<!doctype html><html lang="en"><meta charset="utf-8"><style>{style}</style><body>{"".join(body)}</body></html>'
