@@ -18,7 +18,7 @@ from nbformat.v4 import new_markdown_cell
 
 from demod.artifacts import read_json, write_json
 from demod_book.build.folders import BuildError, Layout
-from demod_book.build.launch import with_buttons
+from demod_book.build.launch import read_repository, with_buttons, with_copied_install
 from demod_book.build.notebooks import Notebook, read_notebook
 from demod_book.expected.numbers import read_numbers
 from demod_book.pages.citation import citation
@@ -26,6 +26,7 @@ from demod_book.pages.figures import collect_figures, figure_marks
 from demod_book.pages.page import add_banner, add_outputs, banner, footer
 from demod_book.pages.reference import INTRODUCTION, module_table, reference_modules, reference_page, with_reference
 from demod_book.pages.verdicts import claim_boxes, read_verdicts, verdict_marks
+from demod_book.pages.wheel import write_wheel
 
 MARK = re.compile(r"<!--\s*[\w. -]+?\s*-->")
 MATHJAX = ("tex-chtml.js", "a11y", "input", "output", "sre", "ui")
@@ -91,13 +92,17 @@ def page_of(slug: str, layout: Layout, boxes: Mapping[str, str], marks: Mapping[
 
 
 def _copy_offline(layout: Layout, extra: Path) -> None:
-    """Fill the folder whose contents go to the root of the book: notebooks, figures, MathJax and plotly.js."""
+    """Fill the folder whose contents go to the root of the book: notebooks, a wheel, figures, MathJax and plotly.js."""
+    repository = read_repository(layout.root)
     for slug, path in layout.notebooks().items():
-        _copy(path, extra / "notebooks" / path.name)
+        write_json(extra / "notebooks" / path.name, with_copied_install(read_notebook(path), repository))
         _copy(layout.figures / slug, extra / "figures" / slug)
+    if layout.notebooks():
+        write_wheel(extra / "notebooks")
     mathjax = Path(str(distribution("sphinx-mathjax-offline").locate_file("sphinx-mathjax-offline/static/mathjax")))
     for name in MATHJAX:
         _copy(mathjax / name, extra / "mathjax" / name)
+    shutil.rmtree(extra / "mathjax" / "output" / "svg")  # formulas are drawn with fonts
     for path in (extra / "mathjax" / "sre" / "mathmaps").iterdir():
         if path.name not in SPOKEN:
             path.unlink()
