@@ -250,7 +250,7 @@ class Chapter:
 
 
 def few_colours(png: Path) -> None:
-    """Give a drawing a palette of 256 colours: two fifths of its bytes, and no difference that an eye sees (44 dB or more)."""
+    """Give a drawing a palette of 256 colours: two fifths of its bytes, and no difference to the eye (44 dB or more)."""
     with Picture.open(png) as drawn:
         flat = drawn.convert("RGB")
     kept = flat.quantize(COLOURS, Picture.Quantize.MAXCOVERAGE, kmeans=1, dither=Picture.Dither.NONE)

@@ -204,7 +204,9 @@ def _citation(content: str, works: BibliographyData, *, in_text: bool) -> str:
     cited = []
     for key in (key.strip() for key in content.split(",")):
         if key not in works.entries:
-            raise ValueError(f"{key} is cited, but the bibliography has no such work; its keys are {', '.join(works.entries)}.")
+            raise ValueError(
+                f"{key} is cited, but the bibliography has no such work; its keys are {', '.join(works.entries)}."
+            )
         entry = works.entries[key]
         year = entry.fields.get("year", "n.d.")
         words, address = f"{_authors(entry)} ({year})" if in_text else f"{_authors(entry)}, {year}", _address(entry)

@@ -24,7 +24,6 @@ WHEEL = f"Wheel-Version: 1.0\nGenerator: demod\nRoot-Is-Purelib: true\nTag: {TAG
 KEPT = ("METADATA", "entry_points.txt")  # of what the installation knows
 
 
-
 def write_wheel(folder: Path) -> Path:
     """Write the wheel of this package into `folder` and return its path.
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import yaml
 from sphinx_external_toc.parsing import parse_toc_yaml
@@ -18,34 +18,15 @@ from demod_book.build.folders import BuildError, Layout
 from demod_book.pages.page import short_commit
 from demod_book.pages.reference import INTRODUCTION
 from demod_book.paper.browser import launched
-from demod_book.paper.joining import Bookmark, join, lengths, place_name
+from demod_book.paper.joining import Bookmark, join, place_name
 from demod_book.paper.printing import Printed, print_page, print_text
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
 
 FRONT = "front"  # the name of the place of the title page
 LARGEST = 25e6  # bytes
 Track = Callable[[Sequence[tuple[str]]], Iterable[tuple[str]]]
-
-STYLE = """
-* { box-sizing: border-box; margin: 0; padding: 0; }
-body { font-family: -apple-system, "Segoe UI", Roboto, "Helvetica Neue", Arial, sans-serif; color: #222; }
-a { color: inherit; text-decoration: none; }
-"""
-FRONT_STYLE = """
-@page { size: A4; margin: 20mm 17mm; }
-.title { height: 250mm; padding-top: 70mm; break-after: page; }
-.title h1 { font-size: 28pt; line-height: 1.2; font-weight: 600; } .title p { margin-top: 8mm; font-size: 12pt; line-height: 1.5; }
-.title .facts { margin-top: 40mm; font-size: 9pt; color: #555; }
-h2 { font-size: 18pt; font-weight: 500; margin-bottom: 6mm; } h3 { font-size: 11pt; margin: 5mm 0 1.5mm; break-after: avoid; }
-.line { display: flex; gap: 3mm; font-size: 10pt; line-height: 1.6; break-inside: avoid; }
-.line b { flex: 1; font-weight: normal; border-bottom: 0.3pt dotted #999; }
-"""
-RUNNING_STYLE = """
-@page { size: A4; margin: 0; }
-.sheet { position: relative; height: 297mm; break-after: page; overflow: hidden; font-size: 8pt; color: #666; }
-.sheet:last-child { break-after: auto; }
-.sheet span { position: absolute; left: 17mm; right: 17mm; top: 10mm; white-space: nowrap; overflow: hidden; }
-.sheet b { position: absolute; left: 0; right: 0; bottom: 10mm; text-align: center; font-weight: normal; }
-"""
 
 
 @dataclass(frozen=True)
@@ -76,37 +57,42 @@ def parts(layout: Layout) -> list[Part]:
 
 
 def make_pdf(layout: Layout, program: str, track: Track = iter) -> Path:
-    """Print the built book with the browser `program` and return the PDF.
+    """Print the built book with the browser `program` into `_build/demod.pdf` and return that path.
 
     Raises
     ------
     BuildError
         If there is no built book, something of it would be cut off or is not typeset, or the PDF is larger than it may be.
     """
-    card, book = last_build(layout), parts(layout)
-    paths = [path for part in book for path in part.pages]
-    root = f"{layout.html.as_uri()}/"
+    last_build(layout)  # refused before a browser is started
     with launched(program) as browser:
-        pages = [print_page(browser, layout.html, path, paths) for (path,) in track([(path,) for path in paths])]
-        titles = {printed.path: printed.title for printed in pages}
-        about = _about(layout, card)
-        front = _front(about, book, titles, dict.fromkeys(paths, 0), root)
-        before = lengths([Printed(FRONT, "", (), frozenset(), print_text(browser, front))])[0]
-        sheets = lengths(pages)
-        first = {path: 1 + before + sum(sheets[:k]) for k, path in enumerate(paths)}
-        pdf = print_text(browser, _front(about, book, titles, first, root))
-        whole = [Printed(FRONT, "", (), frozenset(), pdf), *pages]
-        heads = [""] * before + [printed.title for printed, length in zip(pages, sheets, strict=True) for _ in range(length)]
-        running = print_text(browser, _running(heads))
-    information = {"/Title": about.title, "/Author": about.author, "/Subject": about.made}
-    joined = join(whole, _bookmarks(book, pages), running, root=root, information=information)
-    if len(joined) > LARGEST:
-        sizes = f"{len(joined) / 1e6:.0f} MB, at most {LARGEST / 1e6:.0f} are allowed"
+        printed = paper(layout, parts(layout), browser, track)
+    if len(printed) > LARGEST:
+        sizes = f"{len(printed) / 1e6:.0f} MB, at most {LARGEST / 1e6:.0f} are allowed"
         raise BuildError(f"the PDF has {sizes}; make figures smaller.")
     target = layout.products / "demod.pdf"
     with atomic_path(target) as temporary:
-        temporary.write_bytes(joined)
+        temporary.write_bytes(printed)
     return target
+
+
+def paper(layout: Layout, book: Sequence[Part], browser: "Browser", track: Track = iter) -> bytes:
+    """Return the parts of the built book as one PDF, with a title page and the contents before them."""
+    about, root = _about(layout, last_build(layout)), f"{layout.html.as_uri()}/"
+    paths = [path for part in book for path in part.pages]
+    pages = [print_page(browser, layout.html, path, paths) for (path,) in track([(path,) for path in paths])]
+    titles, sheets = {page.path: page.title for page in pages}, [len(page.sheets) for page in pages]
+
+    style = (layout.html / "_static/paper.css").read_text(encoding="utf-8")
+
+    def front(first: Mapping[str, int]) -> Printed:
+        return Printed.of_text(FRONT, print_text(browser, _front(about, book, titles, first, root), style))
+
+    before = len(front(dict.fromkeys(paths, 0)).sheets)
+    whole = [front({path: 1 + before + sum(sheets[:k]) for k, path in enumerate(paths)}), *pages]
+    running = print_text(browser, _running([page.title for page in whole for _ in page.sheets]), style)
+    information = {"/Title": about.title, "/Author": about.author, "/Subject": about.made}
+    return join(whole, _bookmarks(book, pages), running, root=root, information=information)
 
 
 def _about(layout: Layout, card: Mapping[str, Any]) -> About:
@@ -145,7 +131,7 @@ def _front(about: About, book: Sequence[Part], titles: Mapping[str, str], first:
             lines.append(f'<a class="line" href="{escape(root + path)}">{words}</a>')
     head = f"<h1>{escape(title)}</h1><p>{escape(subtitle)}</p><p>{escape(about.author)}</p>"
     page = f'<div class="title">{head}<p class="facts">{escape(about.made)}</p></div>'
-    return _document(STYLE + FRONT_STYLE, page, "<h2>Contents</h2>", *lines)
+    return "".join([page, "<h2>Contents</h2>", *lines])
 
 
 def _running(heads: Sequence[str]) -> str:
@@ -154,8 +140,4 @@ def _running(heads: Sequence[str]) -> str:
         f'<div class="sheet"><span>{escape(head)}</span><b>{number if number > 1 else ""}</b></div>'
         for number, head in enumerate(heads, 1)
     ]
-    return _document(STYLE + RUNNING_STYLE, *sheets)
-
-
-def _document(style: str, *body: str) -> str:
-    return f'<!doctype html><html lang="en"><meta charset="utf-8"><style>{style}</style><body>{"".join(body)}</body></html>'
+    return "".join(sheets)

@@ -41,12 +41,12 @@ def starts(program: str | Path) -> bool:
 
 
 def on_the_path() -> Iterator[str]:
-    """The browsers that the shell finds, and those of macOS, which it does not."""
+    """Yield the browsers that the shell finds, and those of macOS, which it does not."""
     yield from filter(None, map(shutil.which, (*NAMES, *MAC)))
 
 
 def cache() -> Path:
-    """The folder into which playwright downloads browsers."""
+    """Return the folder into which playwright downloads browsers."""
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:
@@ -55,7 +55,7 @@ def cache() -> Path:
 
 
 def in_the_cache() -> Iterator[Path]:
-    """The browsers that playwright downloaded, the newest first."""
+    """Yield the browsers that playwright downloaded, the newest first."""
     folders = sorted(cache().glob("chromium*-*"), key=lambda folder: int(folder.name.rpartition("-")[2]), reverse=True)
     for folder in folders:
         yield from (path for path in sorted(folder.rglob("*")) if path.name in CACHED and path.is_file())

@@ -75,13 +75,9 @@ def join(
     writer, places = PdfWriter(), dict[str, Place]()
     for printed in pages:
         places |= _append(writer, printed)
-    links = [link for page, printed in _owners(pages) for link in _links(writer, page, printed, root)]
-    for link, name in links:
-        del link["/Dest" if "/Dest" in link else "/A"]
-        page_only = name.partition("#")[0]
-        target = next((known for known in (name, page_only) if known in places), None)
-        if target is not None:
-            link[NameObject("/Dest")] = TextStringObject(target)
+    owners = [page.path for page in pages for _ in page.sheets]
+    for number, path in enumerate(owners):
+        _lead(writer, number, path, root, places)
     for number, over in enumerate(PdfReader(BytesIO(running)).pages):
         writer.pages[number].merge_page(over)
         writer.pages[number].compress_content_streams()
@@ -97,42 +93,35 @@ def join(
     return joined.getvalue()
 
 
-def lengths(pages: Sequence[Printed]) -> list[int]:
-    """Return how many sheets each page of the book takes."""
-    return [len(PdfReader(BytesIO(printed.pdf)).pages) for printed in pages]
-
-
 def _append(writer: PdfWriter, printed: Printed) -> dict[str, Place]:
     """Add the sheets of a page, and return its places by name."""
-    reader, before = PdfReader(BytesIO(printed.pdf)), len(writer.pages)
-    for sheet in reader.pages:
+    before = len(writer.pages)
+    for sheet in printed.sheets:
         writer.add_page(sheet)
-    found = {place_name(printed.path): Place(before, float(reader.pages[0].mediabox.top))}
-    for key, destination in reader.named_destinations.items():
-        name, sheet = unquote(key.removeprefix("/")), reader.get_destination_page_number(destination)
-        if name in printed.names and sheet is not None:
-            found[place_name(printed.path, name)] = Place(before + sheet, float(destination.top or 0))
+    found = {place_name(printed.path): Place(before, float(printed.sheets[0].mediabox.top))}
+    for key, destination in printed.reader.named_destinations.items():
+        name, number = unquote(key.removeprefix("/")), printed.reader.get_destination_page_number(destination)
+        if name in printed.names and number is not None:
+            found[place_name(printed.path, name)] = Place(before + number, float(destination.top or 0))
     return found
 
 
-def _owners(pages: Sequence[Printed]) -> list[tuple[int, Printed]]:
-    """Return each sheet of the whole with the page of the book that it belongs to."""
-    owners = [printed for printed, length in zip(pages, lengths(pages), strict=True) for _ in range(length)]
-    return list(enumerate(owners))
+def _lead(writer: PdfWriter, number: int, path: str, root: str, places: Mapping[str, Place]) -> None:
+    """Have the links of the sheet `number`, of the page `path`, that lead into the book lead to the `places` of the PDF.
 
-
-def _links(writer: PdfWriter, sheet: int, printed: Printed, root: str) -> list[tuple[DictionaryObject, str]]:
-    """Return the links of a sheet that lead into the book, each with the name of the place that it leads to."""
-    found = []
-    for entry in writer.pages[sheet].get("/Annots", []):
+    One that leads to an element that is not printed leads to the beginning of its page.
+    """
+    for entry in writer.pages[number].get("/Annots", []):
         link = entry.get_object()
-        address = str(link["/A"].get_object().get("/URI", "")) if "/A" in link else ""
-        path, fragment = urldefrag(address)
+        address, fragment = urldefrag(str(link["/A"].get_object().get("/URI", "")) if "/A" in link else "")
         if "/Dest" in link:
-            found.append((link, place_name(printed.path, unquote(str(link["/Dest"]).removeprefix("/")))))
-        elif path.startswith(root):
-            found.append((link, place_name(unquote(path.removeprefix(root)), unquote(fragment))))
-    return found
+            name = place_name(path, unquote(str(link.pop("/Dest")).removeprefix("/")))
+        elif address.startswith(root):
+            name = place_name(unquote(address.removeprefix(root)), unquote(fragment))
+            del link["/A"]
+        else:
+            continue
+        link[NameObject("/Dest")] = TextStringObject(name if name in places else name.partition("#")[0])
 
 
 def _target(writer: PdfWriter, place: Place) -> ArrayObject:

@@ -2,8 +2,12 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
+from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from pypdf import PageObject, PdfReader
 
 from demod_book.build.folders import BuildError
 
@@ -33,6 +37,21 @@ class Printed:
     names: frozenset[str]
     pdf: bytes
 
+    @classmethod
+    def of_text(cls, path: str, pdf: bytes) -> "Printed":
+        """Return what was printed for the book on paper alone, under a name of its own."""
+        return cls(path, "", (), frozenset(), pdf)
+
+    @cached_property
+    def reader(self) -> PdfReader:
+        """What reads the PDF."""
+        return PdfReader(BytesIO(self.pdf))
+
+    @property
+    def sheets(self) -> Sequence[PageObject]:
+        """The sheets of paper, in order."""
+        return self.reader.pages
+
 
 def print_page(browser: "Browser", html: Path, path: str, printed: Sequence[str]) -> Printed:
     """Print the page `path` of the book in `html`; its links to the pages `printed` stay links.
@@ -61,11 +80,11 @@ def print_page(browser: "Browser", html: Path, path: str, printed: Sequence[str]
     return Printed(path, found["title"], sections, frozenset(found["names"]), pdf)
 
 
-def print_text(browser: "Browser", document: str) -> bytes:
-    """Return a document in HTML on paper."""
+def print_text(browser: "Browser", body: str, style: str) -> bytes:
+    """Return what is written for the book on paper alone, in HTML and CSS, as a PDF."""
     page: Any = browser.new_page()
     try:
-        page.set_content(document)
+        page.set_content(f'<!doctype html><html lang="en"><style>{style}</style><body>{body}</body></html>')
         return page.pdf(prefer_css_page_size=True, print_background=True)
     finally:
         page.close()

@@ -64,7 +64,10 @@ BOOK = Book(number, WORKS, {"<!-- figures -->": "many"}, {"eq-2": "(2)"})
             "**1.** Why?\n\n:::{admonition} Solution\n:class: dropdown tip\nBecause of {glue:text}`x`.\n:::\nNext.",
             "**1.** Why?\n\n<details>\n<summary>Solution</summary>\n\nBecause of [x 0.0].\n\n</details>\nNext.",
         ),
-        (":::{dropdown} More\n```text\n:::\n```\n:::", "<details>\n<summary>More</summary>\n\n```text\n:::\n```\n\n</details>"),
+        (
+            ":::{dropdown} More\n```text\n:::\n```\n:::",
+            "<details>\n<summary>More</summary>\n\n```text\n:::\n```\n\n</details>",
+        ),
     ],
 )
 def test_what_a_reader_of_the_page_sees_of_a_construct_is_left(myst, plain):
@@ -77,7 +80,9 @@ def test_a_link_to_a_page_that_is_no_notebook_leads_to_where_the_book_is_read():
 
 
 def test_a_work_that_the_bibliography_lacks_is_refused_by_name():
-    with pytest.raises(ValueError, match=r"^nobody2020 is cited, but the bibliography has no such work; its keys are hand2019"):
+    with pytest.raises(
+        ValueError, match=r"^nobody2020 is cited, but the bibliography has no such work; its keys are hand2019"
+    ):
         plain_text("{cite:t}`nobody2020`", BOOK)
 
 
@@ -87,7 +92,12 @@ def test_a_caption_stands_below_its_figure_and_numbers_know_their_cells():
     notebook = new_notebook(cells=[new_markdown_cell("{eval}`a` {eval}`b`"), figure, claim])
     before = str(notebook)
     plain = plain_notebook(notebook, BOOK)
-    assert [cell["source"] for cell in plain["cells"]] == ["[a 0.0] [b 0.1]", "plot()", "*The law, [n 1.0] times.*", "claim()"]
+    assert [cell["source"] for cell in plain["cells"]] == [
+        "[a 0.0] [b 0.1]",
+        "plot()",
+        "*The law, [n 1.0] times.*",
+        "claim()",
+    ]
     assert plain["cells"][2]["id"] == "fig-caption"
     assert plain["cells"][3]["outputs"][0]["data"]["text/markdown"].startswith("[Hand and Joshi (2019)]")
     assert str(notebook) == before
@@ -110,5 +120,3 @@ def test_no_construct_is_left_in_a_chapter_and_its_code_is_as_it_was(path):
 def test_no_construct_is_left_in_a_page(path):
     plain = plain_text(path.read_text(), Book(lambda *_: "1", parse_file(ROOT / "references.bib")))
     assert MYST.findall(plain) == []
-
-
