@@ -17,7 +17,7 @@ SOURCES := _config.yml _toc.yml ARCHITECTURE.md references.bib requirements.lock
 # Ruff, mypy, import-linter and deptry are told nothing here: their settings stand in pyproject.toml.
 
 .DEFAULT_GOAL := help
-.PHONY: help book test test-fast nightly check format links determinism canary audit release chapter address weights bench clean strip
+.PHONY: help book pdf test test-fast nightly check format links determinism canary audit release chapter address weights bench clean strip
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
@@ -25,7 +25,7 @@ help:  ## list the targets
 	@echo "  PROFILE=quick|full       sizes for two cores, or the paper's sizes for a GPU"
 	@echo "  PYTHON=python3.12        the interpreter of a new .venv"
 	@echo "  TORCH_INDEX_URL=<url>    a further index for torch; empty: none (left out: the CPU build's, without an NVIDIA GPU)"
-	@echo "  CHROMIUM=<path>          the browser of the tests (left out: one is looked for, or brought)"
+	@echo "  CHROMIUM=<path>          the browser of the tests and of make pdf (left out: one is looked for, or brought)"
 	@echo "  WORKERS=2                tests that run at once"
 
 book: $(READY)  ## execute the chapters and build the book into _build/html
@@ -84,8 +84,13 @@ audit: $(LOCKED)  ## look the packages of requirements.lock up among the known v
 	@echo '$(TORCH)' > _build/audit/torch.txt
 	@_build/audit/bin/pip-audit --strict --disable-pip --no-deps --requirement requirements.lock --requirement _build/audit/torch.txt
 
-release: book  ## pack the book and the package, with checksums, into _build/release
+pdf: book  ## print the book as one PDF, _build/demod.pdf (minutes)
+	@browser="$$($(BIN)/python -m demod_book.paper.browser)" || { echo "$$browser" >&2; exit 1; }; \
+	  CHROMIUM="$$browser" $(BIN)/demod pdf
+
+release: pdf  ## pack the book, its PDF and the package, with checksums, into _build/release
 	@rm -rf _build/release && mkdir -p _build/release
+	@cp _build/demod.pdf _build/release/demod-book-$(VERSION).pdf
 	@cd _build/html && ../../$(BIN)/python -m zipfile -c ../release/demod-book-$(VERSION).zip .
 	@rm -rf build && $(PIP) wheel --no-deps --no-build-isolation --wheel-dir _build/release . && rm -rf build
 	@cd _build/release && sha256sum * > SHA256SUMS && cat SHA256SUMS
@@ -122,7 +127,7 @@ strip:
 # Run pytest with the interpreter $(1) and the options $(2). Without a browser, all other tests run, and the last line says
 # how to get one.
 define with_browser
-browser="$$($(1) tests/chromium.py)" && pages= || pages="--ignore tests/pages"; \
+browser="$$($(1) -m demod_book.paper.browser)" && pages= || pages="--ignore tests/pages"; \
   CHROMIUM="$$browser" $(1) $(PYTEST) $(2) $$pages; status=$$?; \
   if [ -n "$$pages" ]; then echo "$$browser" >&2; exit 1; fi; exit $$status
 endef

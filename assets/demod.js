@@ -120,3 +120,18 @@ document.addEventListener("DOMContentLoaded", () => {
     if (plot.layout.sliders) replaceSlider(figure, plot, plot.layout.sliders[0]);
   }
 });
+
+// Whoever prints a page gets it white and unfolded, and has it back as it was; `demod pdf` does so with the whole book.
+const asRead = { theme: "", folded: [] };
+
+window.addEventListener("beforeprint", () => {
+  asRead.theme = document.documentElement.dataset.theme;
+  asRead.folded = [...document.querySelectorAll("details:not([open])")];
+  document.documentElement.dataset.theme = "light";
+  asRead.folded.forEach((folded) => { folded.open = true; });
+});
+
+window.addEventListener("afterprint", () => {
+  document.documentElement.dataset.theme = asRead.theme;
+  asRead.folded.forEach((folded) => { folded.open = false; });
+});

@@ -110,6 +110,31 @@ def build(
         _fail(error)
 
 
+@app.command(hidden=True)
+def pdf(
+    root: Annotated[Path, typer.Option(help="The folder of the book.", file_okay=False, exists=True)] = Path(),
+) -> None:
+    """Print the last build as one PDF, _build/demod.pdf: chapters and all other pages but the reference (minutes).
+
+    Needs a Chromium, as CHROMIUM names it or as it is found on the path, and the packages of the extra demod[pdf].
+    """
+    from demod_book.build.folders import BuildError, Layout
+    from demod_book.paper.browser import REMEDY, NoBrowser, find
+
+    try:
+        from demod_book.paper.book import make_pdf
+
+        program = find()
+        if program is None:
+            raise NoBrowser(f"The book is printed by Chromium, which was not found: {REMEDY}")
+        written = make_pdf(Layout(root.resolve()), program, partial(tracked, what="pages"))
+    except (BuildError, NoBrowser) as error:
+        _fail(error)
+    except ModuleNotFoundError as error:
+        _fail(ValueError(f"{error}: install the packages that print the book, `pip install demod[pdf]`."))
+    say(f"The book on paper is {written.relative_to(root.resolve())}")
+
+
 @app.command()
 def claims(
     group: Annotated[

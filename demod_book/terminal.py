@@ -23,6 +23,7 @@ WrongCommandLine: Any = typer.BadParameter.__base__  # click's UsageError, where
 INTERRUPTED = 130  # as shells count: 128 and the number of the signal
 KEPT = {
     "build": "the last good book is as it was, and chapters that are done need not run again",
+    "pdf": "the last PDF is as it was",
     "claims": "nothing was to be written",
     "data": "files that came whole are kept",
     "train": "the same command goes on from the last checkpoint",

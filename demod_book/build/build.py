@@ -29,7 +29,7 @@ from demod_book.build.schedule import Terminal, run_all
 from demod_book.build.texts import check_texts
 from demod_book.build.worker import MODULE, environment, lifeline
 from demod_book.expected.numbers import corrected, read_numbers, results_block
-from demod_book.pages.html import check_html, drop_source_maps, mend_roles, share_images
+from demod_book.pages.html import check_html, drop_unread, mend_roles, share_images
 from demod_book.pages.stage import stage
 
 SEED = 2019
@@ -198,7 +198,7 @@ def render(layout: Layout, chapters: list[Job]) -> bool:
         log = (done.stdout + done.stderr).decode("utf-8", "replace")
         said = _complaints(log, layout) or f"it ended with status {done.returncode} and wrote nothing."
         raise BuildError(f"jupyter-book refuses the book:\n{said}\n{remedy(log)}".rstrip())
-    drop_source_maps(html)
+    drop_unread(html)
     mend_roles(html)
     share_images(html)
     if problems := check_html(html):

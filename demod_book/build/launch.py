@@ -6,6 +6,7 @@ there is none, from the clone that the notebook lies in. `set_address` writes bo
 installs from elsewhere.
 """
 
+import copy
 import re
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,40 @@ from importlib.util import find_spec
 
 if find_spec("demod") is None:
     %pip install --quiet "{requirement}\""""
+
+COPIED = """\
+# Where the kernel has no demod, this installs it, from the wheel that lies beside this notebook{otherwise},
+# and of what it needs only what is missing: no package that is there changes.
+from importlib.util import find_spec
+from pathlib import Path
+
+if find_spec("demod") is None:
+    wheel = next(Path().glob("demod-*.whl"), "{source}")
+    %pip install --quiet --no-deps "{{wheel}}"
+    from demod_book.needs import missing
+
+    if needed := missing():
+        %pip install --quiet {{needed}}"""
+NOWHERE = "put demod-*.whl, from the book's folder notebooks, beside this notebook"  # no requirement: pip quotes it
+
+
+def copied_install_cell(repository: dict[str, Any]) -> str:
+    """Return the code of the cell that installs demod, in a copy of a chapter that was taken from the book.
+
+    `repository` is the entry of _config.yml. The copy has no clone around it; the book has a wheel of demod beside it.
+    """
+    url = repository.get("url")
+    address = f"demod @ git+{url}@{repository.get('branch', 'main')}"
+    return COPIED.format(otherwise=" or from its address" if url else "", source=address if url else NOWHERE)
+
+
+def with_copied_install(notebook: Notebook, repository: dict[str, Any]) -> Notebook:
+    """Return a copy of `notebook` whose cell tagged "install" is that of a copy."""
+    copied = copy.deepcopy(notebook)
+    for _, cell in code_cells(copied):
+        if INSTALL in tags(cell):
+            cell["source"] = copied_install_cell(repository)
+    return copied
 
 
 def install_cell(repository: dict[str, Any]) -> str:

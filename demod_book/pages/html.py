@@ -4,6 +4,7 @@ jupyter-book -W says nothing about tracebacks inside executed notebooks, about i
 """
 
 import re
+import shutil
 from collections.abc import Callable
 from html.parser import HTMLParser
 from pathlib import Path
@@ -14,6 +15,7 @@ from demod_book.build.notebooks import TRACEBACK
 
 CITATIONS = '<div role="list" class="citation-list">'
 LARGEST = 60e6  # bytes of the whole book: it is carried about, and opened without a network
+UNREAD = ("*.map", "*.ttf")  # under _static
 IMAGE = re.compile(r"\b_images/[\w.-]+\.png")
 CSS_URL = re.compile(r"""(?:url\(|@import)\s*["']?(?:https?:)?//[^"')]+""")
 
@@ -50,10 +52,12 @@ class Page(HTMLParser):
             self.problems.append("there is a traceback in the text")
 
 
-def drop_source_maps(folder: Path) -> None:
-    """Remove the source maps of the theme's scripts and styles, megabytes that only its authors use."""
-    for path in (folder / "_static").rglob("*.map"):
+def drop_unread(folder: Path) -> None:
+    """Remove what no browser reads of the theme: source maps, fonts that are there as woff2, too, and translations."""
+    static = folder / "_static"
+    for path in (path for pattern in UNREAD for path in static.rglob(pattern)):
         path.unlink()
+    shutil.rmtree(static / "locales", ignore_errors=True)
 
 
 def share_images(folder: Path) -> None:

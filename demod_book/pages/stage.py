@@ -18,7 +18,7 @@ from nbformat.v4 import new_markdown_cell
 
 from demod.artifacts import read_json, write_json
 from demod_book.build.folders import BuildError, Layout
-from demod_book.build.launch import with_buttons
+from demod_book.build.launch import read_repository, with_buttons, with_copied_install
 from demod_book.build.notebooks import Notebook, read_notebook
 from demod_book.build.texts import insert_texts, with_captions
 from demod_book.expected.numbers import read_numbers
@@ -28,6 +28,7 @@ from demod_book.pages.page import add_banner, add_outputs, banner, fold_code, fo
 from demod_book.pages.plain import CITED, addresses, plain_copy
 from demod_book.pages.reference import INTRODUCTION, module_table, reference_modules, reference_page, with_reference
 from demod_book.pages.verdicts import claim_boxes, read_verdicts, verdict_marks
+from demod_book.pages.wheel import write_wheel
 
 MARK = re.compile(r"<!--\s*[\w. -]+?\s*-->")
 MATHJAX = ("tex-chtml.js", "a11y", "input", "output", "sre", "ui")
@@ -100,16 +101,20 @@ def _cite(found: re.Match[str]) -> str:
 
 
 def _copy_offline(layout: Layout, extra: Path) -> None:
-    """Fill the folder whose contents go to the root of the book: notebooks, figures, MathJax and plotly.js."""
-    works = addresses(layout.root / "references.bib")
+    """Fill the folder whose contents go to the root of the book: notebooks, a wheel, figures, MathJax and plotly.js."""
+    works, repository = addresses(layout.root / "references.bib"), read_repository(layout.root)
     for slug, path in layout.notebooks().items():
-        source, executed = read_notebook(path), read_notebook(layout.executed / f"{slug}.ipynb")
+        source = with_copied_install(read_notebook(path), repository)
+        executed = read_notebook(layout.executed / f"{slug}.ipynb")
         for place, outputs in (("notebooks", False), ("_sources/chapters", True)):  # the latter in place of what Sphinx read
             write_json(extra / place / path.name, plain_copy(source, executed, works, outputs=outputs))
         _copy(layout.figures / slug, extra / "figures" / slug)
+    if layout.notebooks():
+        write_wheel(extra / "notebooks")
     mathjax = Path(str(distribution("sphinx-mathjax-offline").locate_file("sphinx-mathjax-offline/static/mathjax")))
     for name in MATHJAX:
         _copy(mathjax / name, extra / "mathjax" / name)
+    shutil.rmtree(extra / "mathjax" / "output" / "svg")  # formulas are drawn with fonts
     for path in (extra / "mathjax" / "sre" / "mathmaps").iterdir():
         if path.name not in SPOKEN:
             path.unlink()

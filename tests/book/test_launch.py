@@ -3,10 +3,19 @@ from pathlib import Path
 
 import pytest
 import yaml
+from IPython.core.inputtransformer2 import TransformerManager
 
 from demod_book.build.folders import BuildError, Layout
-from demod_book.build.launch import check_install_cell, install_cell, read_repository, set_address, with_buttons
-from demod_book.build.notebooks import check_source, read_notebook, title
+from demod_book.build.launch import (
+    check_install_cell,
+    copied_install_cell,
+    install_cell,
+    read_repository,
+    set_address,
+    with_buttons,
+    with_copied_install,
+)
+from demod_book.build.notebooks import INSTALL, check_source, read_notebook, title
 
 ROOT = Path(__file__).parents[2]
 URL = "https://github.com/someone/companion"
@@ -84,3 +93,24 @@ def test_launch_and_repository_buttons_appear_only_with_the_address(url):
 
 def test_the_cell_installs_from_the_clone_around_the_notebook_while_there_is_no_address():
     assert install_cell({"url": ""}).endswith('    %pip install --quiet "..[chapters]"')
+
+
+@pytest.mark.parametrize("url", ["", URL])
+def test_a_copy_installs_the_wheel_beside_it_or_from_the_address_and_only_what_is_missing(url):
+    cell = copied_install_cell({"url": url})
+    assert cell.count("%pip install") == 2
+    assert 'install --quiet --no-deps "{wheel}"' in cell
+    assert (f"demod @ git+{URL}@main" in cell) is bool(url)
+    compile(TransformerManager().transform_cell(cell), "cell", "exec")
+
+
+def test_only_the_cell_that_installs_differs_in_a_copy(layout):
+    notebook = read_notebook(next(iter(layout.notebooks().values())))
+    copied = with_copied_install(notebook, {"url": URL})
+    changed = [
+        cell["metadata"]["tags"]
+        for before, cell in zip(notebook["cells"], copied["cells"], strict=True)
+        if before["source"] != cell["source"]
+    ]
+    assert [INSTALL in tags for tags in changed] == [True]
+    assert check_source(copied, PARAMETERS) == []

@@ -20,7 +20,7 @@ from demod_book.claims.ledger import LEDGER
 from demod_book.expected.verdicts import accepted_verdicts, compare_verdicts
 from demod_book.pages.citation import citation
 from demod_book.pages.figures import collect_figures, drawings, figure_cards, paper_table
-from demod_book.pages.html import check_html, drop_source_maps, mend_roles, share_images
+from demod_book.pages.html import check_html, drop_unread, mend_roles, share_images
 from demod_book.pages.page import add_banner, add_outputs, banner, footer, short_commit
 from demod_book.pages.stage import insert
 from demod_book.pages.verdicts import exceptions, read_verdicts, verdict_counts, verdict_marks, verdict_tables
@@ -325,7 +325,7 @@ def test_source_maps_are_dropped_and_nothing_else(tmp_path):
     (tmp_path / "_static/scripts").mkdir(parents=True)
     for name in ("theme.js", "theme.js.map"):
         (tmp_path / "_static/scripts" / name).touch()
-    drop_source_maps(tmp_path)
+    drop_unread(tmp_path)
     assert [path.name for path in (tmp_path / "_static/scripts").iterdir()] == ["theme.js"]
 
 

@@ -523,7 +523,9 @@ def environment(checkout):
     assert make_environment(checkout) == 0
     for tool in ("ruff", "mypy", "lint-imports", "deptry", "demod"):
         (checkout / ".venv/bin" / tool).write_text(f'#!/bin/sh\necho "{tool} $*" >> calls\n')
-    browser = 'if [ "$1" = tests/chromium.py ]; then echo "${BROWSER:-no browser: the remedy}"; test "$BROWSER"; exit; fi'
+    browser = (
+        'if [ "$2" = demod_book.paper.browser ]; then echo "${BROWSER:-no browser: the remedy}"; test "$BROWSER"; exit; fi'
+    )
     noted = 'echo "$* $CHROMIUM" >> calls; exit ${STATUS:-0}'
     (checkout / ".venv/bin/python").write_text(f"#!/bin/sh\n{browser}\n{noted}\n")
     for tool in (checkout / ".venv/bin").iterdir():

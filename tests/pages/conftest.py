@@ -6,14 +6,12 @@ from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
-import chromium
 import pytest
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser
+
+from demod_book.paper.browser import REMEDY, find, launched
 
 HTML = Path(__file__).parents[2] / "_build/html"
-# No sandbox in containers, a software renderer for WebGL, and no traffic of the browser's own.
-FLAGS = "--no-sandbox --disable-gpu --enable-unsafe-swiftshader --disable-quic --no-first-run"
-QUIET = "--disable-background-networking --disable-component-update --disable-sync --disable-default-apps"
 
 
 @pytest.fixture(scope="session")
@@ -45,8 +43,6 @@ def address(html: Path) -> Iterator[str]:
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Browser]:
     """A Chromium of this machine; `make test` brings one."""
-    program = chromium.find() or pytest.fail(f"The tests read the book in Chromium: {chromium.REMEDY}")
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=program, args=[*FLAGS.split(), *QUIET.split()])
+    program = find() or pytest.fail(f"The tests read the book in Chromium: {REMEDY}")
+    with launched(program) as browser:
         yield browser
-        browser.close()

@@ -1,4 +1,4 @@
-"""Where the browser comes from: `python tests/chromium.py` prints the path of a Chromium that starts.
+"""Where the browser comes from: `python -m demod_book.paper.browser` prints the path of a Chromium that starts.
 
 In this order: the one that CHROMIUM names; one on the path; one in playwright's cache; one that playwright downloads there,
 which needs no root; one that apt-get installs, where root runs it. Nothing asks a question, and nothing waits without end.
@@ -10,12 +10,20 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
 MAC = ("/Applications/Google Chrome.app/Contents/MacOS/Google Chrome", "/Applications/Chromium.app/Contents/MacOS/Chromium")
 CACHED = ("chrome", "Chromium", "Google Chrome for Testing", "chrome-headless-shell", "headless_shell")
 START_LIMIT, DOWNLOAD_LIMIT, INSTALL_LIMIT = 30, 240, 480  # seconds
+# No sandbox in containers, a software renderer for WebGL, and no traffic of the browser's own.
+FLAGS = "--no-sandbox --disable-gpu --enable-unsafe-swiftshader --disable-quic --no-first-run"
+QUIET = "--disable-background-networking --disable-component-update --disable-sync --disable-default-apps"
 REMEDY = "run 'apt-get install chromium' as root, or name a Chromium or Chrome with CHROMIUM=<path>."
 
 
@@ -33,12 +41,12 @@ def starts(program: str | Path) -> bool:
 
 
 def on_the_path() -> Iterator[str]:
-    """The browsers that the shell finds, and those of macOS, which it does not."""
+    """Yield the browsers that the shell finds, and those of macOS, which it does not."""
     yield from filter(None, map(shutil.which, (*NAMES, *MAC)))
 
 
 def cache() -> Path:
-    """The folder into which playwright downloads browsers."""
+    """Return the folder into which playwright downloads browsers."""
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:
@@ -47,10 +55,23 @@ def cache() -> Path:
 
 
 def in_the_cache() -> Iterator[Path]:
-    """The browsers that playwright downloaded, the newest first."""
+    """Yield the browsers that playwright downloaded, the newest first."""
     folders = sorted(cache().glob("chromium*-*"), key=lambda folder: int(folder.name.rpartition("-")[2]), reverse=True)
     for folder in folders:
         yield from (path for path in sorted(folder.rglob("*")) if path.name in CACHED and path.is_file())
+
+
+@contextmanager
+def launched(program: str) -> Iterator["Browser"]:
+    """Yield the browser `program`, started; it ends with the block."""
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=program, args=[*FLAGS.split(), *QUIET.split()])
+        try:
+            yield browser
+        finally:
+            browser.close()
 
 
 def find() -> str | None:
@@ -89,7 +110,7 @@ def attempt(command: list[str], limit: float, **environment: str) -> bool:
 
 def download() -> None:
     """Let playwright download its own Chromium into the user's cache."""
-    print("Downloading Chromium for the tests into playwright's cache", file=sys.stderr)
+    print("Downloading Chromium into playwright's cache", file=sys.stderr)
     patience = os.environ.get("PLAYWRIGHT_DOWNLOAD_CONNECTION_TIMEOUT", "10000")  # milliseconds
     command = [sys.executable, "-m", "playwright", "install", "--no-shell", "chromium"]
     attempt(command, DOWNLOAD_LIMIT, PLAYWRIGHT_DOWNLOAD_CONNECTION_TIMEOUT=patience)
@@ -118,7 +139,7 @@ def bring() -> str:
         step()
         if program := find():
             return program
-    raise NoBrowser(f"The tests read the book in Chromium, which could be neither found nor brought: {REMEDY}")
+    raise NoBrowser(f"The book is read and printed by Chromium, which could be neither found nor brought: {REMEDY}")
 
 
 if __name__ == "__main__":
