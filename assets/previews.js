@@ -3,7 +3,7 @@
 
 const DELAY = 250; // milliseconds before a preview opens under the mouse, and before it closes once the mouse is gone
 const ROOM = 8; // pixels between a preview and its link, and the edges of the window
-const SMALLEST = 0.55; // to which a formula that is wider than its preview shrinks
+const SMALLEST = 0.5; // to which a formula that is wider than its preview shrinks
 
 const previews = { tip: null, link: null, timer: 0, touched: false };
 
@@ -22,11 +22,11 @@ function mathjax() {
 }
 
 function fit(tip) {
-  for (const formula of tip.querySelectorAll("mjx-container[display='true']")) {
-    formula.style.fontSize = "";
-    const inner = formula.querySelector("mjx-math");
-    const ratio = formula.clientWidth / inner.scrollWidth;
-    if (ratio < 1) formula.style.fontSize = `${100 * Math.max(SMALLEST, 0.97 * ratio)}%`;
+  for (const formula of tip.querySelectorAll("mjx-container")) {
+    const signs = [...formula.querySelectorAll("mjx-c")].map((sign) => sign.getBoundingClientRect());
+    const width = Math.max(...signs.map((sign) => sign.right)) - Math.min(...signs.map((sign) => sign.left));
+    const ratio = formula.closest("p, li, figcaption, div").clientWidth / width;
+    if (ratio < 1) formula.style.fontSize = `${100 * Math.max(SMALLEST, 0.95 * ratio)}%`;
   }
   for (const focusable of tip.querySelectorAll("[tabindex]")) focusable.removeAttribute("tabindex");
 }
@@ -108,5 +108,12 @@ document.addEventListener("keydown", (event) => {
   previews.touched = false;
   if (event.key === "Escape") hide();
 }, true);
-window.addEventListener("scroll", () => previews.tip && !previews.tip.matches(":hover") && hide(), { passive: true });
+
+// What scrolls takes its preview along, as far as it is seen: a link far down is scrolled to when it gets the focus.
+window.addEventListener("scroll", () => {
+  if (!previews.link) return;
+  const { top, bottom } = previews.link.getBoundingClientRect();
+  if (bottom < 0 || top > window.innerHeight) later(hide)();
+  else place(previews.tip, previews.link);
+}, { passive: true });
 window.addEventListener("resize", hide);

@@ -132,7 +132,17 @@ def _read(statement: ast.stmt) -> set[str]:
 
 
 def _written(statement: ast.stmt) -> set[str]:
-    return {node.id for node in ast.walk(statement) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)}
+    """Return the names that a statement assigns, or whose values it changes: ratios[depth] = …, spectra.append(…)."""
+    found = set()
+    for node in ast.walk(statement):
+        match node:
+            case (
+                ast.Name(id=name, ctx=ast.Store())
+                | ast.Subscript(value=ast.Name(id=name), ctx=ast.Store())
+                | ast.Expr(value=ast.Call(func=ast.Attribute(value=ast.Name(id=name))))
+            ):
+                found.add(name)
+    return found - {"chapter"}
 
 
 def graph_mark(root: Path, targets: Mapping[str, str], figures: list[Figure]) -> dict[str, str]:

@@ -8,7 +8,13 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from html import escape
 
-ROW, TOP, GAP, PAD, LETTER = 24, 40, 54, 8, 6.6  # pixels: of a row, above the rows, between columns, beside a word, of a letter
+ROW, TOP, GAP, PAD, LETTER = (
+    24,
+    40,
+    48,
+    8,
+    5.9,
+)  # pixels: of a row, above the rows, between columns, beside a word, of a letter
 PASSES = 8
 
 

@@ -1,8 +1,8 @@
 """A Sphinx extension that makes every mention in the prose a link, where nothing else is one already.
 
-`demod_book.pages.mentions` says what a mention is, and the file `targets.json` beside the pages where each of them leads. The
-sources stay plain text. Code, formulas, headings, links and signatures are left alone, and so is what would lead to the
-very box that it stands in. A mention of what does not exist is a warning, which names the page and fails the build.
+`demod_book.pages.mentions` says what a mention is, the staged file `targets.json` where each of them leads. The sources stay
+plain text. Code, formulas, headings, links and signatures are left alone, and so is what would lead to the very box that
+it stands in. A mention of what does not exist is a warning, which names the page and fails the build.
 """
 
 import re

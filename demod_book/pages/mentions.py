@@ -1,11 +1,12 @@
 """How prose refers to the paper and to the ledger, in plain text, and what each mention means.
 
-    (2), (10) and (11)             equations of the paper; a number of one or two digits between parentheses means nothing else
+    (2), (10) and (11)             equations of the paper
     Theorem 1, Theorems 2 and 3    its theorems; likewise Algorithm 1, Figure 1a, Figures 1a and 1b
     A1, A2, A1–A3                  its assumptions
-    L6, W4, A5                     claims of the ledger; of those that share a name with an assumption: claim A2, claims A1 and A3
+    L6, W4, A5                     claims of the ledger
+    claim A2, claims A1 and A3     those that share their names with an assumption
 
-A number after a letter, as in f(2) or 64(3), or a name in a longer word, as in A2-like, is no mention.
+A number of one or two digits between parentheses can mean nothing else. A number after a letter, as in f(2) or 64(3), or a name in a longer word, as in A2-like, is no mention.
 """
 
 import re

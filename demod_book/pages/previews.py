@@ -67,7 +67,7 @@ def _article(path: Path) -> Tag | None:
 
 
 def _excerpt(target: Tag) -> list[Tag]:
-    """Return what shows the place `target`: a statement, an equation, a figure, a claim, a work, a name, or a section's begin."""
+    """Return what shows the place `target`: a statement, a figure, a claim, a work, a name; else how its section begins."""
     classes = target.get_attribute_list("class")
     if whole := target if target.name == "figure" else target.find_parent("figure"):
         return [whole]
