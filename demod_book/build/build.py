@@ -30,6 +30,7 @@ from demod_book.build.texts import check_texts
 from demod_book.build.worker import MODULE, environment, lifeline
 from demod_book.expected.numbers import corrected, read_numbers, results_block
 from demod_book.pages.html import check_html, drop_unread, mend_roles, share_images
+from demod_book.pages.previews import add_previews
 from demod_book.pages.stage import stage
 
 SEED = 2019
@@ -201,6 +202,7 @@ def render(layout: Layout, chapters: list[Job]) -> bool:
     drop_unread(html)
     mend_roles(html)
     share_images(html)
+    add_previews(html)
     if problems := check_html(html):
         raise BuildError("The HTML is not as it should be:\n" + "\n".join(problems))
     parameters = chapters[0].parameters if chapters else {}
@@ -215,7 +217,7 @@ def _fingerprint(folder: Path) -> str:
     """Return a hash of all files in `folder`, of the code of the build and of what renders the book."""
     staged = {path.relative_to(folder).as_posix(): sha256(path) for path in sorted(folder.rglob("*")) if path.is_file()}
     code = {path.relative_to(BOOK).as_posix(): sha256(path) for path in sorted(BOOK.rglob("*.py"))}
-    tools = {name: version(name) for name in ("jupyter-book", "sphinx", "sphinx-book-theme", "myst-nb")}
+    tools = {name: version(name) for name in ("jupyter-book", "sphinx", "sphinx-book-theme", "sphinx-proof", "myst-nb")}
     return sha256(json.dumps([staged, code, tools]).encode())
 
 

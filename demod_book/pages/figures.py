@@ -59,10 +59,14 @@ class Figure:
         alt = html.escape(self.drawing.told.get("image", {}).get("alt", self.card["figure"]))
         return self.place(f'<img class="demod-thumbnail" loading="lazy" src="{self.address("png")}" alt="{alt}">')
 
+    @property
+    def label(self) -> str:
+        """The anchor of the figure on the page of its chapter; empty if its cell gives it none."""
+        return self.drawing.told.get("figure", {}).get("name", "")
+
     def place(self, shown: str) -> str:
         """Return `shown` as a link to where the figure stands in the book."""
-        label = self.drawing.told.get("figure", {}).get("name")
-        return f'<a href="{self.notebook.stem}.html{f"#{label}" if label else ""}">{shown}</a>'
+        return f'<a href="{self.notebook.stem}.html{f"#{self.label}" if self.label else ""}">{shown}</a>'
 
     def address(self, ending: str) -> str:
         """Return the address of one of its files."""

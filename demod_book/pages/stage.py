@@ -24,9 +24,12 @@ from demod_book.build.texts import insert_texts, with_captions
 from demod_book.expected.numbers import read_numbers
 from demod_book.pages.citation import citation
 from demod_book.pages.figures import collect_figures, figure_marks
+from demod_book.pages.graph import graph_mark
+from demod_book.pages.linking import TARGETS
 from demod_book.pages.page import add_banner, add_outputs, banner, fold_code, footer
 from demod_book.pages.plain import CITED, addresses, plain_copy
 from demod_book.pages.reference import INTRODUCTION, module_table, reference_modules, reference_page, with_reference
+from demod_book.pages.targets import find_targets, treating
 from demod_book.pages.verdicts import claim_boxes, read_verdicts, verdict_marks
 from demod_book.pages.wheel import write_wheel
 
@@ -39,7 +42,9 @@ def stage(layout: Layout) -> Path:
     """Fill `layout.stage` from the sources, the executed notebooks and the figures; return it."""
     folder, notebooks, pages = layout.stage, layout.notebooks(), layout.pages()
     shutil.rmtree(folder, ignore_errors=True)
-    meanings, boxes = marks(layout, notebooks), claim_boxes(read_verdicts(layout.numbers, list(notebooks)))
+    figures, judged = collect_figures(layout.figures, notebooks), read_verdicts(layout.numbers, list(notebooks))
+    targets, boxes = find_targets(layout, figures, judged), claim_boxes(judged)
+    meanings = marks(layout, notebooks)
     reference = reference_modules() if INTRODUCTION in pages else {}
     written = {f"package/{name}.md": reference_page(name, sources) for name, sources in reference.items()}
     for page in (page for page in pages if (layout.root / f"{page}.md").is_file()):
@@ -50,6 +55,7 @@ def stage(layout: Layout) -> Path:
     for name, content in written.items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_text(content, encoding="utf-8")
+    write_json(folder / TARGETS, targets)
     for slug, path in notebooks.items():
         write_json(folder / path.relative_to(layout.root), page_of(slug, layout, boxes, meanings))
     for name in ("references.bib", "assets", "ARCHITECTURE.md"):
@@ -62,8 +68,10 @@ def marks(layout: Layout, notebooks: Mapping[str, Path]) -> dict[str, str]:
     """Return what each mark stands for, in MyST, on a page under chapters/, where `notebooks` have run."""
     cited = layout.root / "CITATION.cff"
     found = {"modules": module_table(), "citation": citation(cited) if cited.is_file() else ""}
-    found |= figure_marks(collect_figures(layout.figures, notebooks), sources=INTRODUCTION in layout.pages())
-    found |= verdict_marks(read_verdicts(layout.numbers, list(notebooks)), notebooks)
+    figures, judged = collect_figures(layout.figures, notebooks), read_verdicts(layout.numbers, list(notebooks))
+    found |= figure_marks(figures, sources=INTRODUCTION in layout.pages())
+    found |= verdict_marks(judged, notebooks) | treating(notebooks)
+    found |= graph_mark(layout.root, find_targets(layout, figures, judged), figures)
     for slug, numbers in read_numbers(layout.numbers, notebooks).items():
         found |= {f"{slug}.{name}": number["text"] for name, number in numbers.items()}
     return {f"<!-- {name} -->": meaning for name, meaning in found.items()}
