@@ -6,7 +6,8 @@
     L6, W4, A5                     claims of the ledger
     claim A2, claims A1 and A3     those that share their names with an assumption
 
-A number of one or two digits between parentheses can mean nothing else. A number after a letter, as in f(2) or 64(3), or a name in a longer word, as in A2-like, is no mention.
+A number of one or two digits between parentheses can mean nothing else. After a letter or a digit, as in f(2) or 64(3), it
+is no mention, nor is a name in a longer word, as in A2-like.
 """
 
 import re

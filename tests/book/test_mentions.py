@@ -2,15 +2,16 @@
 
 import json
 import re
+import shutil
 from io import StringIO
 
 import pytest
-from fixture_book import CLAIM, FIGURE, ROOT, code, notebook, prose, write_book
+from fixture_book import CLAIM, FIGURE, ROOT, code, notebook, prose, run, write_book
 from sphinx.application import Sphinx
 from sphinx.util.docutils import docutils_namespace
 
-from demod.artifacts import write_json
-from demod_book.build.folders import Layout
+from demod.artifacts import read_json, write_json
+from demod_book.build.folders import BuildError, Layout
 from demod_book.pages.figures import Drawing, Figure
 from demod_book.pages.graph import dependency_graph, graph_mark, modules_behind
 from demod_book.pages.layers import Layer, draw, heights
@@ -185,6 +186,18 @@ def test_a_wrong_number_is_a_warning_with_the_name_of_the_page(tmp_path):
     said = StringIO()
     sphinx(tmp_path, "# A page\n\nBy Theorem 9.\n", said)
     assert re.search(r"page.md.*WARNING: “Theorem 9”: the paper states no Theorem 9; correct the number", said.getvalue())
+
+
+def test_a_book_that_mentions_what_does_not_exist_is_refused_with_the_page(book):
+    assert read_json(book / "_build/stage/targets.json") == {
+        "Figure 1": "chapters/steady#fig-axes",
+        "Figure 1b": "chapters/steady#fig-axes",
+        "claim L6": "chapters/steady#claim-l6",
+    }
+    root = shutil.copytree(book, book.with_name("mistaken"))
+    (root / "chapters/intro.md").write_text("# The book\n\nBy L6 and Theorem 9.\n")
+    with pytest.raises(BuildError, match=r"chapters/intro\.md.* “Theorem 9”: the paper states no Theorem 9"):
+        run(root)
 
 
 # Previews

@@ -22,7 +22,8 @@ FOUND = sorted(path.relative_to(HTML).as_posix() for path in WRITTEN if path.nam
 LISTINGS = [page for page in FOUND if page.startswith("_modules/")]
 PAGES = [page for page in FOUND if page not in LISTINGS] + LISTINGS
 SCREENSHOTS = ROOT / "_build/screenshots"
-WITH_MATH = {page for page in PAGES if 'class="math' in (HTML / page).read_text(encoding="utf-8")}
+PREVIEW = re.compile("<template.*?</template>", re.DOTALL)
+WITH_MATH = {page for page in PAGES if 'class="math' in PREVIEW.sub("", (HTML / page).read_text(encoding="utf-8"))}
 WITH_PLOTLY = {page for page in PAGES if "plotly-graph-div" in (HTML / page).read_text(encoding="utf-8")}
 CHAPTERS = [page for page in PAGES if (HTML / "notebooks" / f"{Path(page).stem}.ipynb").is_file() and "chapters/" in page]
 MODES = (("light", 1400), ("dark", 390), ("dark", 1400), ("light", 390))
