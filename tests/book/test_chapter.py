@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from IPython.core.formatters import DisplayFormatter
+from PIL import Image
 
 from demod.artifacts import load_arrays, read_json, sha256
 from demod.priors import weights as shipped
@@ -120,6 +121,26 @@ def test_a_figure_leaves_four_files_and_shows_the_png(chapter, outputs):
     assert files == {"figure-1b.svg", "figure-1b.png", "figure-1b.npz", "figure-1b.json"}
     assert [set(output) & {"image/png", "text/html"} for output in outputs] == [{"image/png"}]
     assert outputs[0]["metadata"]["image/png"]["width"] == 4 * 96
+
+
+def test_a_drawing_is_stored_with_few_colours_that_look_the_same_and_a_grey_one_is_kept_exactly(tmp_path):
+    fig, ax = canvas(size=(4.0, 3.0))
+    ax.imshow(np.linspace(0, 1, 10_000).reshape(100, 100))  # a colour map, the hardest case
+    grey = np.arange(256, dtype=np.uint8).reshape(16, 16)
+    for name, save in (("drawn", lambda path: fig.savefig(path, dpi=200)), ("grey", Image.fromarray(grey).save)):
+        save(tmp_path / f"{name}.png")
+        before = (tmp_path / f"{name}.png").stat().st_size
+        with Image.open(tmp_path / f"{name}.png") as image:
+            original = np.asarray(image.convert("RGB"), float)
+        module.few_colours(tmp_path / f"{name}.png")
+        with Image.open(tmp_path / f"{name}.png") as image:
+            assert image.mode == "P"
+            error = np.asarray(image.convert("RGB"), float) - original
+        if name == "grey":
+            assert not error.any()
+        else:
+            assert 10 * np.log10(255**2 / np.square(error).mean()) > 40  # decibels: no eye sees it
+            assert (tmp_path / f"{name}.png").stat().st_size < 0.7 * before
 
 
 def test_the_arrays_of_a_figure_come_back_with_their_provenance(chapter):

@@ -125,6 +125,29 @@ def test_a_wrong_command_line_exits_with_2_and_one_line_on_stderr(arguments):
     assert "--help` lists what there is." in shown.stderr
 
 
+def standing_in(folder, monkeypatch, status=0):
+    """Have CHROMIUM name a program that starts, or does not."""
+    program = folder / "browser"
+    program.write_text(f"#!/bin/sh\nexit {status}\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("CHROMIUM", str(program))
+    return program
+
+
+def test_without_a_browser_the_book_is_not_printed_and_the_remedy_is_told(tmp_path, monkeypatch):
+    program = standing_in(tmp_path, monkeypatch, status=1)
+    shown = demod("pdf", "--root", str(tmp_path))
+    assert (shown.exit_code, shown.stdout) == (1, "")
+    assert shown.stderr.startswith(f"demod: CHROMIUM names {program}, which does not start: run 'apt-get install chromium'")
+
+
+def test_a_book_that_is_not_built_is_not_printed(tmp_path, monkeypatch):
+    standing_in(tmp_path, monkeypatch)
+    shown = demod("pdf", "--root", str(tmp_path))
+    assert (shown.exit_code, shown.stdout) == (1, "")
+    assert shown.stderr == "demod: there is no finished book yet; run `demod build` until it ends without an error.\n"
+
+
 def test_the_command_takes_the_seeds_that_the_package_takes():
     assert cli.LAST_SEED == SEEDS - 1
 

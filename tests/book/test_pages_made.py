@@ -3,6 +3,7 @@
 import re
 import shutil
 from dataclasses import replace
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -37,6 +38,11 @@ def test_the_page_shows_the_run_and_how_it_was_made(book):
     assert 'alt="Empty axes"' in page
     assert "injected" not in page
     assert 'src="../figures/steady/figure-1b.png"' in page
+
+
+def test_the_book_carries_its_notebooks_and_a_wheel_of_the_package_beside_them(book):
+    carried = {path.name for path in (book / "_build/html/notebooks").iterdir()}
+    assert carried == {"steady.ipynb", f"demod-{version('demod')}-py3-none-any.whl"}
 
 
 def test_a_verdict_stands_in_its_chapter_and_on_the_page_of_verdicts_which_leads_to_it(book):
@@ -321,12 +327,13 @@ def test_a_book_that_is_too_large_is_refused(tmp_path):
     assert check_html(tmp_path, largest=3e6) == []
 
 
-def test_source_maps_are_dropped_and_nothing_else(tmp_path):
-    (tmp_path / "_static/scripts").mkdir(parents=True)
-    for name in ("theme.js", "theme.js.map"):
-        (tmp_path / "_static/scripts" / name).touch()
+def test_what_no_browser_reads_of_the_theme_is_dropped_and_nothing_else(tmp_path):
+    names = ["theme.js", "theme.js.map", "icons.ttf", "icons.woff2", "locales/de/sphinx.mo"]
+    for path in (tmp_path / "_static" / name for name in names):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
     drop_unread(tmp_path)
-    assert [path.name for path in (tmp_path / "_static/scripts").iterdir()] == ["theme.js"]
+    assert sorted(path.name for path in (tmp_path / "_static").iterdir()) == ["icons.woff2", "theme.js"]
 
 
 def test_a_picture_is_in_the_book_once_and_the_page_shows_it(tmp_path):
