@@ -1,0 +1,3 @@
+from demod.gauss_newton.algorithm import solve
+
+__all__ = ["solve"]
