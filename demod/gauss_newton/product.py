@@ -13,15 +13,18 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-from demod.descent import Descent
-from demod.gauss_newton.factors import LinearFactor, factors_at
+from demod.descent.lines import Product
+from demod.gauss_newton.factors import LinearFactor, Linearised, factors_at
 from demod.generators import Generator
 
 CACHE = {"cpu": 2**21, "cuda": 2**28}  # bytes that the rows of J may take at a time
 
 
-class Product(Descent):
+class LinearisedProduct(Product):
     """The product for B problems y (B, ℓ) that share their networks, or have one each, observed (B, ℓ) in part or whole."""
+
+    first: Linearised
+    second: Linearised
 
     def __init__(self, G1: Generator, G2: Generator, y: Tensor, h: Tensor, m: Tensor, observed: Tensor | None) -> None:
         self.first, self.second = factors_at(G1, G2, h, m, observed)
