@@ -91,7 +91,7 @@ class Measured:
     def jacobian(self, z: Tensor) -> tuple[Tensor, Tensor]:
         """Return (A G(z), A J_G(z)), shapes (*B, k) and (*B, k, n)."""
         value, J = jacobian(self.G, z)
-        return self._measure(value), self.A @ J
+        return self._measure(value), self.A.detach() @ J
 
     @in_full_precision
     def _measure(self, value: Tensor) -> Tensor:

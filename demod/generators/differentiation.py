@@ -76,7 +76,9 @@ def automatic_jacobian(function: Callable[[Tensor], Tensor], z: Tensor) -> tuple
         with warnings.catch_warnings():  # of what torch itself loads for its forward mode
             warnings.filterwarnings("ignore", "`torch.jit.script` is", DeprecationWarning)
             for k in range(0, len(basis), size):
-                J[..., k : k + size] = vmap(partial(_along, function, z))(basis[k : k + size]).detach().movedim(0, -1)
+                J[..., k : k + size] = (
+                    vmap(partial(_along, function, z), randomness="same")(basis[k : k + size]).detach().movedim(0, -1)
+                )
     return value, J
 
 

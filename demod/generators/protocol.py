@@ -31,6 +31,7 @@ from typing import Protocol, runtime_checkable
 import torch
 from torch import Tensor
 
+from demod.arguments import check_floats, check_generator
 from demod.generators.differentiation import automatic_jacobian
 
 Pullback = Callable[[Tensor], Tensor]
@@ -97,4 +98,6 @@ def pick(G: Generator, numbers: Tensor) -> Generator:
 
 def jacobian(G: Generator, z: Tensor) -> tuple[Tensor, Tensor]:
     """Return (G(z), J_G(z)), shapes (*B, ℓ) and (*B, ℓ, n): the generator's own, or by automatic differentiation."""
+    check_generator(G=G)
+    check_floats(z=z)
     return G.jacobian(z) if isinstance(G, LinearisedGenerator) else automatic_jacobian(G, z)
