@@ -16,32 +16,41 @@ from torch import Tensor
 from demod.generators import BatchedGenerator, Generator, ReLUGenerator
 
 
-class Factor(Protocol):
-    """A factor w = G(z) of the product, for B problems: `value` (B, ℓ) is gauge · G(z), gauge (B, 1)."""
+class Mirrored(Protocol):
+    """A factor w = G(z) of the product, for B problems, whose codes z (B, n) can be negated: what line 3 needs."""
 
     z: Tensor
-    v: Tensor
-    gauge: Tensor
-    homogeneous: bool
 
     @property
     def value(self) -> Tensor:
-        """Gauge · G(z), shape (B, ℓ)."""
+        """The values w, shape (B, ℓ)."""
         ...
 
     def mirrored(self) -> Tensor:
-        """Return gauge · G(z) and gauge · G(-z), shape (2, B, ℓ)."""
+        """Return the values at z and -z, shape (2, B, ℓ)."""
         ...
+
+    def reflect(self, rows: Tensor) -> None:
+        """Negate the codes of the problems where `rows` (B,) is true, and all that belongs to them."""
+        ...
+
+    def keep(self, rows: Tensor) -> None:
+        """Go on with the problems where `rows` (B,) is true."""
+        ...
+
+
+class Factor(Mirrored, Protocol):
+    """A factor that descends, with a velocity v (B, n): `value` (B, ℓ) is gauge · G(z), gauge (B, 1)."""
+
+    v: Tensor
+    gauge: Tensor
+    homogeneous: bool
 
     def step(self, cotangent: Tensor, step_size: Tensor, momentum: float, *, mirror: bool) -> None:
         """Take a descent step: v ← μ v + Λ_zᵀ cotangent, z ← z - η v; the cotangent is that of `value`, and may be reused.
 
         mirror says that `mirrored` will be asked for next.
         """
-        ...
-
-    def reflect(self, rows: Tensor) -> None:
-        """Negate z and v of the problems where `rows` (B,) is true."""
         ...
 
     def scale(self, c: Tensor) -> None:
@@ -54,10 +63,6 @@ class Factor(Protocol):
 
     def rebase(self) -> None:
         """Set the gauge to 1 and compute the values anew."""
-        ...
-
-    def keep(self, rows: Tensor) -> None:
-        """Go on with the problems where `rows` (B,) is true."""
         ...
 
 
@@ -82,7 +87,7 @@ class PlainFactor:
         self.value = value.detach()  # of a generator that learns, say
 
     def mirrored(self) -> Tensor:
-        """See `Factor`."""
+        """See `Mirrored`."""
         return torch.stack([self.value, self.G(-self.z).detach()])
 
     def step(self, cotangent: Tensor, step_size: Tensor, momentum: float, *, mirror: bool) -> None:

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from demod.descent.balancing import imbalance
-from demod.descent.factors import factors_at
+from demod.descent.factors import Factor, Mirrored, factors_at
 from demod.descent.rule import Rule
 from demod.generators import Generator
 from demod.objective import half_squared_norm
@@ -12,16 +12,15 @@ from demod.objective import half_squared_norm
 ROUNDED = {torch.float32: 1e-4, torch.float64: 1e-14}  # below it a tolerance is checked on values that are computed anew
 
 
-class Descent:
-    """The lines of Algorithm 1 on B problems that share their networks, or have one each.
+class Product:
+    """The product of two factors for B problems that share their networks, or have one each.
 
     y : observations, (B, ℓ)
     residual : G1(h) ⊙ G2(m) - y at the current codes, (B, ℓ)
     """
 
-    def __init__(self, G1: Generator, G2: Generator, y: Tensor, h: Tensor, m: Tensor) -> None:
-        self.first, self.second = factors_at(G1, G2, h, m)
-        self._observe(y)
+    first: Mirrored
+    second: Mirrored
 
     def _observe(self, y: Tensor) -> None:
         self.y, self.minus_y, self.residual, self.cotangent = y, -y, torch.empty_like(y), torch.empty_like(y)
@@ -57,6 +56,28 @@ class Descent:
             self.second.reflect(best % 2 == 1)
             self._update()
 
+    @staticmethod
+    def is_done(f: Tensor, y_norm: Tensor, rule: Rule) -> Tensor:
+        """Return whether √(2f)/‖y‖ is at most the tolerance, which 0 never is, shape (B,)."""
+        return (rule.tolerance > 0) & ((2 * f).sqrt() / y_norm <= rule.tolerance)
+
+    def keep(self, rows: Tensor) -> None:
+        """Go on with the problems where `rows` (B,) is true."""
+        self.first.keep(rows)
+        self.second.keep(rows)
+        self._observe(self.y[rows])
+
+
+class Descent(Product):
+    """The lines of Algorithm 1 on B problems that share their networks, or have one each."""
+
+    first: Factor
+    second: Factor
+
+    def __init__(self, G1: Generator, G2: Generator, y: Tensor, h: Tensor, m: Tensor) -> None:
+        self.first, self.second = factors_at(G1, G2, h, m)
+        self._observe(y)
+
     def step(self, step_size: Tensor, rule: Rule, *, mirror: bool) -> None:
         """Line 4: one step in h, then one in m that sees the new h (or, if the rule is simultaneous, the old one).
 
@@ -79,11 +100,6 @@ class Descent:
         if not (self.first.homogeneous and self.second.homogeneous):
             self._update()
 
-    @staticmethod
-    def is_done(f: Tensor, y_norm: Tensor, rule: Rule) -> Tensor:
-        """Return whether √(2f)/‖y‖ is at most the tolerance, which 0 never is, shape (B,)."""
-        return (rule.tolerance > 0) & ((2 * f).sqrt() / y_norm <= rule.tolerance)
-
     def is_stale(self, rule: Rule, claims: Tensor, y_norm: Tensor) -> Tensor:
         """Return which of the claims (B,) to be done fail at values computed anew from the codes; then go on from these.
 
@@ -97,9 +113,3 @@ class Descent:
             self.second.rebase()
             self._update()
         return stale
-
-    def keep(self, rows: Tensor) -> None:
-        """Go on with the problems where `rows` (B,) is true."""
-        self.first.keep(rows)
-        self.second.keep(rows)
-        self._observe(self.y[rows])

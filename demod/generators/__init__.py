@@ -2,13 +2,22 @@
 
 `protocol` says what a generator is, `relu` holds the random networks of Theorem 2, `module` makes a generator of any
 network, `composed` generators of other generators, `assumptions` the constants α, A2 and A3, and `differentiation`
-pullbacks by automatic differentiation.
+pullbacks and Jacobians by automatic differentiation.
 """
 
 from demod.generators.assumptions import expansion_constants, measurement_constant, truncation_constant
 from demod.generators.composed import Constant, Magnitude, Measured, Restricted, restrict
 from demod.generators.module import ModuleGenerator, as_generator
-from demod.generators.protocol import BatchedGenerator, CentredGenerator, Generator, Pullback, networks, pick
+from demod.generators.protocol import (
+    BatchedGenerator,
+    CentredGenerator,
+    Generator,
+    LinearisedGenerator,
+    Pullback,
+    jacobian,
+    networks,
+    pick,
+)
 from demod.generators.relu import ReLUGenerator
 
 __all__ = [
@@ -16,6 +25,7 @@ __all__ = [
     "CentredGenerator",
     "Constant",
     "Generator",
+    "LinearisedGenerator",
     "Magnitude",
     "Measured",
     "ModuleGenerator",
@@ -24,6 +34,7 @@ __all__ = [
     "Restricted",
     "as_generator",
     "expansion_constants",
+    "jacobian",
     "measurement_constant",
     "networks",
     "pick",

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from demod.arguments import check_alike, check_finite, check_generator, check_picks
-from demod.generators.protocol import Generator, Pullback, networks, pick
+from demod.generators.protocol import Generator, Pullback, jacobian, networks, pick
 from demod.generators.relu import ReLUGenerator
 from demod.torch_state import in_full_precision
 
@@ -44,6 +44,12 @@ class Constant:
         """Return (x0, pullback), the pullback of everything being zero."""
         return self(z).detach(), lambda u: torch.zeros_like(z)
 
+    @torch.no_grad()
+    def jacobian(self, z: Tensor) -> tuple[Tensor, Tensor]:
+        """Return (x0, 0), shapes (*B, ℓ) and (*B, ℓ, 1)."""
+        value = self(z).detach()
+        return value, torch.zeros_like(value)[..., None]
+
 
 class Measured:
     """The generator A G(z).
@@ -80,6 +86,13 @@ class Measured:
         value, pull = self.G.vjp(z)
         return self._measure(value), lambda u: pull(u @ self.A.detach())
 
+    @torch.no_grad()
+    @in_full_precision
+    def jacobian(self, z: Tensor) -> tuple[Tensor, Tensor]:
+        """Return (A G(z), A J_G(z)), shapes (*B, k) and (*B, k, n)."""
+        value, J = jacobian(self.G, z)
+        return self._measure(value), self.A.detach() @ J
+
     @in_full_precision
     def _measure(self, value: Tensor) -> Tensor:
         check_alike(**{"G(z)": value, "A": self.A[0]})
@@ -113,6 +126,12 @@ class Magnitude:
         """Return (|G(z)|, pullback), pullback: (*B, ℓ) -> (*B, n)."""
         value, pull = self.G.vjp(z)
         return value.abs(), lambda u: pull(value.sign() * u)
+
+    @torch.no_grad()
+    def jacobian(self, z: Tensor) -> tuple[Tensor, Tensor]:
+        """Return (|G(z)|, diag(sign G(z)) J_G(z)), shapes (*B, ℓ) and (*B, ℓ, n)."""
+        value, J = jacobian(self.G, z)
+        return value.abs(), value.sign()[..., None] * J
 
 
 class Restricted:
@@ -150,6 +169,12 @@ class Restricted:
         """Return (observed ⊙ G(z), pullback), pullback: (*B, ℓ) -> (*B, n)."""
         value, pull = self.G.vjp(z)
         return self.observed * value, lambda u: pull(self.observed * u)
+
+    @torch.no_grad()
+    def jacobian(self, z: Tensor) -> tuple[Tensor, Tensor]:
+        """Return (observed ⊙ G(z), diag(observed) J_G(z)), shapes (*B, ℓ) and (*B, ℓ, n)."""
+        value, J = jacobian(self.G, z)
+        return self.observed * value, self.observed[..., None] * J
 
 
 def restrict(G: Generator, observed: Tensor) -> Generator:

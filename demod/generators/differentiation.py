@@ -1,13 +1,18 @@
 """Automatic differentiation whatever state torch is in: it works inside `torch.inference_mode` and `torch.no_grad`, too."""
 
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 
 import torch
 from torch import Tensor
+from torch.func import jvp, vmap
 
 from demod.arguments import check_floats
 from demod.torch_state import in_full_precision
+
+DIRECTIONS = 2**20  # numbers that the derivatives along some directions at a time may have
 
 
 @contextmanager
@@ -52,3 +57,30 @@ def automatic_vjp(function: Callable[[Tensor], Tensor], z: Tensor) -> tuple[Tens
             return torch.autograd.grad(value, z, keepable(u).detach(), retain_graph=True)[0]
 
     return value.detach(), pullback
+
+
+@in_full_precision
+def automatic_jacobian(function: Callable[[Tensor], Tensor], z: Tensor) -> tuple[Tensor, Tensor]:
+    """Return (f(z), J_f(z)), shapes (*B, ℓ) and (*B, ℓ, n), in forward mode; neither is recorded.
+
+    The columns are derivatives along the unit vectors of all codes at once, some of them at a time.
+    """
+    with recording():
+        z = keepable(z).detach()
+        value = function(z).detach()
+        J = value.new_zeros(*value.shape, z.shape[-1])
+        if not J.numel():
+            return value, J
+        basis = torch.eye(z.shape[-1], dtype=z.dtype, device=z.device)
+        size = max(1, DIRECTIONS // max(1, value.numel()))
+        with warnings.catch_warnings():  # of what torch itself loads for its forward mode
+            warnings.filterwarnings("ignore", "`torch.jit.script` is", DeprecationWarning)
+            for k in range(0, len(basis), size):
+                J[..., k : k + size] = (
+                    vmap(partial(_along, function, z), randomness="same")(basis[k : k + size]).detach().movedim(0, -1)
+                )
+    return value, J
+
+
+def _along(function: Callable[[Tensor], Tensor], z: Tensor, direction: Tensor) -> Tensor:
+    return jvp(function, (z,), (direction.expand_as(z),))[1]

@@ -1,4 +1,4 @@
-"""Any `torch.nn.Module` as a generator, with the pullback by automatic differentiation."""
+"""Any `torch.nn.Module` as a generator, with pullback and Jacobian by automatic differentiation."""
 
 from copy import deepcopy
 from math import prod
@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from demod.arguments import check_counts, check_floats, check_place, told
-from demod.generators.differentiation import automatic_vjp, keepable, recording
+from demod.generators.differentiation import automatic_jacobian, automatic_vjp, keepable, recording
 from demod.generators.protocol import Pullback
 from demod.torch_state import in_full_precision
 
@@ -45,6 +45,11 @@ class ModuleGenerator:
         if not z.numel():
             return self(z), lambda u: torch.zeros_like(z)
         return automatic_vjp(self, z)
+
+    def jacobian(self, z: Tensor) -> tuple[Tensor, Tensor]:
+        """Return (G(z), J_G(z)), shapes (*B, ℓ) and (*B, ℓ, latent)."""
+        self._check(z)
+        return automatic_jacobian(self, z)
 
     def to(self, device: torch.device | str | None = None, dtype: torch.dtype | None = None) -> "ModuleGenerator":
         """Return this generator with its weights on `device` and in `dtype`; None leaves them as they are."""

@@ -15,7 +15,14 @@ A prior of one's own needs no base class. z ↦ exp(A z), onto positive signals,
             value = self(z).detach()
             return value, lambda u: (value * u) @ self.A
 
-and `as_generator` makes one of any `torch.nn.Module`, with the pullback by automatic differentiation.
+and `as_generator` makes one of any `torch.nn.Module`, with the pullback by automatic differentiation. The Jacobian, which
+second-order methods ask for, is `jacobian(G, z)`: by the generator's own method `jacobian`, here
+
+        def jacobian(self, z):
+            value = self(z).detach()
+            return value, value[..., None] * self.A
+
+or, where it has none, by automatic differentiation.
 """
 
 from collections.abc import Callable
@@ -23,6 +30,9 @@ from typing import Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
+
+from demod.arguments import check_floats, check_generator
+from demod.generators.differentiation import automatic_jacobian
 
 Pullback = Callable[[Tensor], Tensor]
 
@@ -43,6 +53,15 @@ class Generator(Protocol):
 
     def vjp(self, z: Tensor) -> tuple[Tensor, Pullback]:
         """Return (G(z), pullback) with pullback: (*B, ℓ) -> (*B, n), u ↦ J_G(z)ᵀ u; autograd records neither."""
+        ...
+
+
+@runtime_checkable
+class LinearisedGenerator(Generator, Protocol):
+    """A generator that knows its Jacobian."""
+
+    def jacobian(self, z: Tensor) -> tuple[Tensor, Tensor]:
+        """Return (G(z), J_G(z)), shapes (*B, ℓ) and (*B, ℓ, n); autograd records neither."""
         ...
 
 
@@ -75,3 +94,10 @@ def networks(G: Generator) -> torch.Size:
 def pick(G: Generator, numbers: Tensor) -> Generator:
     """Return the networks of these numbers in the flattened batch, shape () or (K,); a single one stays as it is."""
     return G.pick(numbers) if isinstance(G, BatchedGenerator) and G.batch else G
+
+
+def jacobian(G: Generator, z: Tensor) -> tuple[Tensor, Tensor]:
+    """Return (G(z), J_G(z)), shapes (*B, ℓ) and (*B, ℓ, n): the generator's own, or by automatic differentiation."""
+    check_generator(G=G)
+    check_floats(z=z)
+    return G.jacobian(z) if isinstance(G, LinearisedGenerator) else automatic_jacobian(G, z)

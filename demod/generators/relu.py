@@ -11,6 +11,7 @@ off; seen from a direction v it is on if its input rises: its tangent, v sent th
 """
 
 from collections.abc import Iterable, Sequence
+from copy import copy
 from functools import partial
 from itertools import pairwise
 
@@ -141,11 +142,10 @@ class ReLUGenerator:
         if not self.batch:
             return self
         numbers = check_picks(numbers, self.batch.numel())
-        stacked = [W.expand(*self.batch, *W.shape[-2:]).reshape(-1, *W.shape[-2:]) for W in self.weights]
-        picked = ReLUGenerator(
-            [V[numbers] if W.ndim > 2 else W for V, W in zip(stacked, self.weights, strict=True)], alpha=self.alpha
-        )
-        picked.homogeneous = self.homogeneous
+        picked = copy(self)  # whose weights have been checked
+        with torch.inference_mode(False):
+            stacked = [W.expand(*self.batch, *W.shape[-2:]).reshape(-1, *W.shape[-2:]) for W in self.weights]
+            picked.weights = tuple(V[numbers] if W.ndim > 2 else W for V, W in zip(stacked, self.weights, strict=True))
         return picked
 
     def to(self, *, dtype: torch.dtype | None = None, device: torch.device | str | None = None) -> "ReLUGenerator":
@@ -233,10 +233,14 @@ class ReLUGenerator:
             first, Lambda = torch.minimum(t, first), rows * (inputs > 0)[..., None]
         return first, normal
 
-    @in_full_precision
-    @torch.no_grad()
     def active_map(self, z: Tensor) -> Tensor:
         """Return Λ_z, shape (*B, ℓ, n): the matrix of the linear piece that contains z."""
+        return self.jacobian(z)[1]
+
+    @in_full_precision
+    @torch.no_grad()
+    def jacobian(self, z: Tensor) -> tuple[Tensor, Tensor]:
+        """Return (G(z), Λ_z), shapes (*B, ℓ) and (*B, ℓ, n); at a kink, Λ_z is that of `vjp`."""
         self._check(z)
         first, *others = self._fixed
         z = _apply(first, z)
@@ -244,7 +248,7 @@ class ReLUGenerator:
         for W in others:
             z = _apply(W, z.relu())
             Lambda = W @ Lambda * (z > 0)[..., None]
-        return Lambda
+        return z.relu(), Lambda
 
     @in_full_precision
     @torch.no_grad()

@@ -1,4 +1,4 @@
-"""Trained DCGAN generators as `Generator`s onto 64 × 64 images, with the pullback by hand.
+"""Trained DCGAN generators as `Generator`s onto 64 × 64 images, with pullback and Jacobian by hand.
 
 With batch normalisation in eval mode folded into the transposed convolutions T_i, the layers are
 
@@ -34,8 +34,10 @@ from demod.arguments import (
 )
 from demod.data import SIDE
 from demod.generators import CentredGenerator, Generator, Pullback
-from demod.generators.differentiation import automatic_vjp, keepable, recording
+from demod.generators.differentiation import automatic_jacobian, automatic_vjp, keepable, recording
 from demod.torch_state import in_full_precision
+
+TANGENTS = 64  # images that are pushed through the layers at a time
 
 
 class ImageGenerator:
@@ -83,10 +85,37 @@ class ImageGenerator:
         layers = [x.view(len(x), *self.first.kernel_size, self.first.out_channels).permute(0, 3, 1, 2)]
         for T in self.inner:
             layers.append(conv_transpose2d(layers[-1], T.weight, T.bias, T.stride, _padding(T)).relu_())
-        patches = self.out_of.mT @ layers[-1].permute(0, 2, 3, 1).flatten(1, 2).mT  # (B, kernel, pixels)
+        return [*layers, self._fold(layers[-1], z.dtype).add_(self.shift).tanh_()]
+
+    @in_full_precision
+    @torch.no_grad()
+    def jacobian(self, z: Tensor) -> tuple[Tensor, Tensor]:
+        """Return (G(z), J(z)), shapes (*B, 4096) and (*B, 4096, latent): some unit vectors at a time through the layers."""
+        _check_codes(self, z)
+        layers = self._forward(z)
+        v = layers[-1].flatten(1)
+        J, slope = v.new_empty(*v.shape, self.widths[0]), ((1 - v.square()) / 2)[:, None]
+        size = max(1, TANGENTS // max(1, len(v)))
+        for k in range(0, self.widths[0] if len(v) else 0, size):
+            pushed = self._push(layers, self.into[k : k + size]).to(v.dtype).view(len(v), -1, v.shape[1])
+            J[..., k : k + size] = pushed.mul_(slope).mT
+        return ((v + 1) / 2).view(*z.shape[:-1], self.widths[1]), J.view(*z.shape[:-1], *J.shape[1:])
+
+    def _push(self, layers: list[Tensor], rows: Tensor) -> Tensor:
+        """Return T_k D_{k-1} ⋯ D_1 applied to rows of T_1 (c, height · width · channels), (B c, 1, 64, 64)."""
+        first, *others = layers[:-1]
+        t = rows.view(1, len(rows), *self.first.kernel_size, self.first.out_channels).permute(0, 1, 4, 2, 3)
+        t = (t * (first > 0)[:, None]).flatten(0, 1).contiguous(memory_format=torch.channels_last)
+        for T, x in zip(self.inner, others, strict=True):
+            t = conv_transpose2d(t, T.weight, None, T.stride, _padding(T))
+            t.unflatten(0, (len(x), len(rows))).mul_((x > 0)[:, None])
+        return self._fold(t, layers[-1].dtype)
+
+    def _fold(self, x: Tensor, dtype: torch.dtype) -> Tensor:
+        """Return T_k x without its bias, (B, 1, 64, 64) in this type."""
+        patches = self.out_of.mT @ x.permute(0, 2, 3, 1).flatten(1, 2).mT  # (B, kernel, pixels)
         size, stride = self.last.kernel_size, self.last.stride
-        image = fold(patches.to(z.dtype), (SIDE, SIDE), size, padding=_padding(self.last), stride=stride)
-        return [*layers, image.add_(self.shift).tanh_()]
+        return fold(patches.to(dtype), (SIDE, SIDE), size, padding=_padding(self.last), stride=stride)
 
     @in_full_precision
     @torch.no_grad()
@@ -244,6 +273,10 @@ class InstanceGenerator:
         if not z.numel():
             return self(z), lambda u: torch.zeros_like(z)
         return automatic_vjp(self, z)
+
+    def jacobian(self, z: Tensor) -> tuple[Tensor, Tensor]:
+        """Return (G(z), J_G(z)), shapes (*B, 4096) and (*B, 4096, latent)."""
+        return automatic_jacobian(self, z)
 
     def to(self, device: torch.device | str) -> "InstanceGenerator":
         """Return this generator with its weights on `device`."""

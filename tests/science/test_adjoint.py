@@ -22,6 +22,7 @@ from demod.generators import (
     ReLUGenerator,
     Restricted,
     as_generator,
+    jacobian,
     networks,
     pick,
     restrict,
@@ -45,6 +46,7 @@ def network() -> nn.Sequential:
     made = generator_network(5, 4).eval()
     for layer in made[::3]:  # transposed convolutions
         torch.nn.init.normal_(layer.weight, 0, layer.in_channels**-0.5, generator=stream())
+        torch.nn.init.normal_(layer.bias, 0, 0.1, generator=stream())  # not of the global stream: a kink may be near z
     return made.double()
 
 
@@ -83,6 +85,16 @@ GENERATORS: dict[str, Callable[[], Generator]] = {
     "load_notebook_generator": lambda: InstanceGenerator(load_notebook_generator("distortions").network.double()),
     "load_prior": lambda: load_prior("bump").to(dtype=torch.float64),
 }
+
+
+class Bare:
+    """A generator that has the least that is asked for."""
+
+    def __init__(self, G: Generator) -> None:
+        self.G, self.widths, self.homogeneous, self.vjp = G, G.widths, G.homogeneous, G.vjp
+
+    def __call__(self, z: Tensor) -> Tensor:
+        return self.G(z)
 
 
 @pytest.fixture(params=GENERATORS)
@@ -130,6 +142,34 @@ def test_a_pullback_is_linear_and_can_be_called_again(G):
     assert torch.equal(pull(u), pull(u))
 
 
+def test_the_jacobian_is_the_pullback_of_every_unit_vector(G):
+    for batch in shapes(G):
+        z, u = normal(*batch, G.widths[0]), normal(*batch, G.widths[-1], seed=3)
+        value, J = G.jacobian(z)
+        torch.testing.assert_close(value, G(z))
+        assert J.shape == (*batch, G.widths[-1], G.widths[0])
+        torch.testing.assert_close((J.mT @ u[..., None])[..., 0], G.vjp(z)[1](u), rtol=1e-9, atol=1e-11)
+
+
+def test_the_jacobian_is_that_of_automatic_differentiation(G):
+    batch = shapes(G)[0]
+    z = normal(*batch, G.widths[0])
+    flat, J = G(z).flatten(0, -2) if batch else G(z)[None], G.jacobian(z)[1].reshape(-1, G.widths[-1], G.widths[0])
+    for entry in (0, 3, G.widths[-1] - 1):
+        z.requires_grad_().grad = None
+        if (value := G(z)).requires_grad:
+            (expected,) = torch.autograd.grad(value[..., entry].sum(), z)
+        else:
+            expected = torch.zeros_like(z)  # a known factor
+        torch.testing.assert_close(J[:, entry], expected.reshape(len(flat), -1), rtol=1e-9, atol=1e-11)
+    assert not J.requires_grad
+
+
+def test_a_generator_without_a_jacobian_of_its_own_is_differentiated(G):
+    z = normal(*shapes(G)[0], G.widths[0])
+    torch.testing.assert_close(jacobian(Bare(G), z), G.jacobian(z), rtol=1e-9, atol=1e-11)
+
+
 @pytest.mark.parametrize("nothing", [(0,), (2, 0), (0, 3)])
 def test_an_empty_batch_gives_empty_results(G, nothing):
     batch = (0, *networks(G)) if networks(G) else nothing
@@ -137,6 +177,9 @@ def test_an_empty_batch_gives_empty_results(G, nothing):
     value, pull = G.vjp(z)
     assert G(z).shape == value.shape == (*batch, G.widths[-1])
     assert pull(value).shape == z.shape
+    value, J = G.jacobian(z)
+    assert value.shape == (*batch, G.widths[-1])
+    assert J.shape == (*batch, G.widths[-1], G.widths[0])
 
 
 def test_a_batch_of_networks_is_one_network_for_each_problem(G):

@@ -8,7 +8,7 @@ import pytest
 HEAVY = ("cvxpy", "skimage", "pooch", "matplotlib", "scipy.stats", "scipy.optimize", "pandas", "joblib", "demod_book")
 LIGHT = (
     *("demod.arguments", "demod.generators", "demod.objective", "demod.expectation", "demod.hyperbolas", "demod.descent"),
-    "demod.landscape",
+    *("demod.landscape", "demod.gauss_newton"),
 )
 
 

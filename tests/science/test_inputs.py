@@ -33,6 +33,7 @@ from demod.generators import (
     Restricted,
     as_generator,
     expansion_constants,
+    jacobian,
     measurement_constant,
     restrict,
     truncation_constant,
@@ -227,6 +228,13 @@ WRONG = {
     "a matrix that does not fit": (lambda: Measured(G1, ones(3, 5)), r"A has shape \(3, 5\), .*produces 12 entries; give"),
     "measurements in another precision": (lambda: Measured(G1, ones(3, 12).float())(H), r"G\(z\), A are .*with \.to"),
     "no generator to take the magnitude of": (lambda: Magnitude(None), r"G is None, .*see demod\.generators\.Generator"),
+    "no generator to be linearised": (lambda: jacobian(None, H), r"G is None, .*see demod\.generators\.Generator"),
+    "codes as an array to be linearised at": (lambda: jacobian(G1, H.numpy()), r"z is a ndarray, .*as_tensor"),
+    "codes of another length to be linearised at": (lambda: G1.jacobian(M), r"z has shape \(3,\) .*codes of 2 entries"),
+    "codes of another length for the Jacobian of a module": (
+        lambda: as_generator(LINEAR, 2).jacobian(M),
+        r"z has shape \(3,\), .*codes",
+    ),
     "a mask of another length": (lambda: restrict(G1, ones(5)), r"observed has shape \(5,\), .*flatten it"),
     "a mask of Booleans": (lambda: restrict(G1, ones(12).bool()), r"observed is torch\.bool, .*use \.double"),
     # networks of one's own

@@ -8,6 +8,7 @@ import pytest
 import torch
 from fixture_calls import G1, G2, IMAGE, H, M, Y, refusal, stream
 
+from demod import gauss_newton
 from demod.baselines import (
     asim,
     bilinear_gradient,
@@ -57,6 +58,10 @@ def run(first=G1, second=G2, y=Y, **settings):
     return descend(first, second, y, **({"rng": stream(), "iterations": 2} | settings))
 
 
+def newton(first=G1, second=G2, y=Y, **settings):
+    return gauss_newton.solve(first, second, y, **({"rng": stream(), "iterations": 2} | settings))
+
+
 def pictures(y=IMAGE, **settings):
     return recover(y, **({"signal_prior": PIXELS, "modulator_prior": PIXELS} | settings))
 
@@ -99,6 +104,27 @@ WRONG = {
     "an error of other codes": (lambda: outer_product_error(H, M, M, M), r"h has 2 entries and h0 3"),
     "a residual relative to zero": (lambda: relative_residual(SOLVED, 0 * Y), r"y is zero .*leave it out"),
     "a residual of another length": (lambda: relative_residual(SOLVED, Y[:3]), r"signal has 12 entries and y 3"),
+    # damped Gauss–Newton
+    "a word for a generator of least squares": (lambda: newton("digits"), r"G1 is 'digits', .*generator .*is required"),
+    "no second generator of least squares": (lambda: newton(second=None), r"G2 is None, .*generator .*is required"),
+    "a list for an observation of least squares": (lambda: newton(y=Y.tolist()), r"y is a list, .*as_tensor"),
+    "half precision for least squares": (lambda: newton(y=Y.half()), r"y is torch\.float16, .*use \.float"),
+    "three networks and one observation of least squares": (lambda: newton(MANY), r"G1 is a batch \(3,\) .*expand y"),
+    "a Boolean for steps": (lambda: newton(iterations=True), r"iterations is True, .*whole number"),
+    "a word for the tolerance of least squares": (
+        lambda: newton(tolerance="low"),
+        r"tolerance is 'low', .*number is required",
+    ),
+    "a Boolean for starts": (lambda: newton(starts=True), r"starts is True, .*whole number"),
+    "a seed for the stream of starts": (lambda: newton(rng=3), r"rng is 3, .*manual_seed"),
+    "a mask of ones": (lambda: newton(mask=torch.ones(12)), r"mask is torch\.float32 \(12,\).*use \.bool"),
+    "a mask for two problems": (lambda: newton(mask=SEEN[:2, :12]), r"mask is torch\.bool \(2, 12\).*expand"),
+    "a mask as NumPy has it": (lambda: newton(mask=SEEN[0, :12].numpy()), r"mask is a ndarray, .*as_tensor"),
+    "a mask that hides all of y": (lambda: newton(mask=~SEEN[0, :12]), r"mask observes no entry .*leave"),
+    "a tiny observation of least squares": (
+        lambda: newton(second=Constant(Y.new_ones(12)), y=1e-200 * Y),
+        r"y has its largest entries at .*not homogeneous.*scale y",
+    ),
     # images
     "a word for a prior": (lambda: recover(IMAGE, signal_prior="digits"), r"signal_prior is 'digits', .*load_generator"),
     "a module for a prior": (lambda: pictures(modulator_prior=NETWORK), r"modulator_prior is a Linear, .*as_generator"),

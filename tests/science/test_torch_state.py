@@ -16,7 +16,7 @@ import torch
 from fixture_calls import stream
 from torch import Tensor, nn
 
-from demod import expectation, hyperbolas, landscape, wdc
+from demod import expectation, gauss_newton, hyperbolas, landscape, wdc
 from demod.baselines import (
     asim,
     bias_field,
@@ -46,6 +46,7 @@ from demod.generators import (
     ReLUGenerator,
     Restricted,
     as_generator,
+    jacobian,
     networks,
     restrict,
 )
@@ -145,13 +146,26 @@ def trained(*, kind: type = ImageGenerator) -> ImageGenerator | InstanceGenerato
 
 
 def both_ways(G: Any, dtype: torch.dtype = torch.float64) -> tuple[Tensor, ...]:
-    """Values and pullbacks, for some codes and for an empty batch of them."""
+    """Values, pullbacks and Jacobians, for some codes and for an empty batch of them."""
     z, u = given(3, G.widths[0], seed=5, dtype=dtype), given(3, G.widths[-1], seed=6, dtype=dtype)
     value, pull = G.vjp(z)
     if networks(G):
-        return G(z), value, pull(u)
+        return G(z), value, pull(u), *G.jacobian(z)
     nothing, pull_nothing = G.vjp(z[:0])
-    return G(z), value, pull(u), nothing, pull_nothing(u[:0])
+    return G(z), value, pull(u), nothing, pull_nothing(u[:0]), *G.jacobian(z), *G.jacobian(z[:0])
+
+
+class Bare:
+    """A generator that has no Jacobian of its own."""
+
+    widths, homogeneous = (4, 60), True
+
+    def __init__(self) -> None:
+        self.G = network()
+        self.vjp = self.G.vjp
+
+    def __call__(self, z: Tensor) -> Tensor:
+        return self.G(z)
 
 
 def codes() -> dict[str, Tensor]:
@@ -328,6 +342,15 @@ CALLS: dict[str, Callable[[], Any]] = {
         iterations=5,
         rng=stream(),
     ),
+    "gauss_newton.solve": lambda: gauss_newton.solve(*product(), iterations=20, starts=2, rng=stream()),
+    "gauss_newton.solve, single": lambda: gauss_newton.solve(*single(product()), iterations=9, rng=stream()),
+    "gauss_newton.solve, a mask": lambda: gauss_newton.solve(
+        *product(), mask=given(60) > -1, iterations=9, starts=2, rng=stream()
+    ),
+    "gauss_newton.solve, a module": lambda: gauss_newton.solve(
+        *[as_generator(module(), 4).to(dtype=torch.float32)] * 2, given(3, 60).float(), iterations=5, rng=stream()
+    ),
+    "jacobian": lambda: jacobian(Bare(), given(3, 4)),
     "code_scale": lambda: code_scale(*product()),
     "default_step_size": lambda: default_step_size(*product()),
     "outer_product_error": lambda: outer_product_error(*(codes()[name] for name in ("h", "m", "h0", "m0"))),
