@@ -141,11 +141,11 @@ class ReLUGenerator:
         """Return the networks of these numbers in the flattened batch, shape () or (K,); a single network stays as it is."""
         if not self.batch:
             return self
-        numbers = _as_slice(check_picks(numbers, self.batch.numel()))
+        chosen = _as_slice(check_picks(numbers, self.batch.numel()))
         picked = copy(self)  # whose weights have been checked
         with torch.inference_mode(False):
             stacked = [W.expand(*self.batch, *W.shape[-2:]).reshape(-1, *W.shape[-2:]) for W in self.weights]
-            picked.weights = tuple(V[numbers] if W.ndim > 2 else W for V, W in zip(stacked, self.weights, strict=True))
+            picked.weights = tuple(V[chosen] if W.ndim > 2 else W for V, W in zip(stacked, self.weights, strict=True))
         return picked
 
     def to(self, *, dtype: torch.dtype | None = None, device: torch.device | str | None = None) -> "ReLUGenerator":
