@@ -141,11 +141,11 @@ class ReLUGenerator:
         """Return the networks of these numbers in the flattened batch, shape () or (K,); a single network stays as it is."""
         if not self.batch:
             return self
-        numbers = check_picks(numbers, self.batch.numel())
+        chosen = _as_slice(check_picks(numbers, self.batch.numel()))
         picked = copy(self)  # whose weights have been checked
         with torch.inference_mode(False):
             stacked = [W.expand(*self.batch, *W.shape[-2:]).reshape(-1, *W.shape[-2:]) for W in self.weights]
-            picked.weights = tuple(V[numbers] if W.ndim > 2 else W for V, W in zip(stacked, self.weights, strict=True))
+            picked.weights = tuple(V[chosen] if W.ndim > 2 else W for V, W in zip(stacked, self.weights, strict=True))
         return picked
 
     def to(self, *, dtype: torch.dtype | None = None, device: torch.device | str | None = None) -> "ReLUGenerator":
@@ -274,6 +274,15 @@ class ReLUGenerator:
             raise ValueError(f"z is on {z.device} but the weights on {self.weights[0].device}; move one with .to(device=…).")
         if any(W.ndim > 2 for W in self.weights) and not _broadcasts(z.shape[:-1], self.batch):
             raise ValueError(f"z has the batch {tuple(z.shape[:-1])}, which does not fit the {tuple(self.batch)} networks.")
+
+
+def _as_slice(numbers: Tensor) -> Tensor | slice:
+    """Return numbers that follow one another as a slice, which copies no weights, and others as they are."""
+    if not numbers.ndim or not len(numbers):
+        return numbers
+    first = int(numbers[0])
+    run = torch.arange(first, first + len(numbers), device=numbers.device)
+    return slice(first, first + len(numbers)) if torch.equal(numbers, run) else numbers
 
 
 def _broadcasts(*shapes: torch.Size) -> bool:

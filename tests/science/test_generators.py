@@ -368,3 +368,12 @@ def test_walls_that_a_direction_runs_along_are_not_met():
     assert t == 2  # the wall of the second unit, at the origin; the code stands on that of the first
     torch.testing.assert_close(normal, torch.tensor([0.5**0.5, 0.5**0.5]))
     assert G.next_kink(torch.tensor([0.0, 2.0]), torch.tensor([0.0, 1.0]))[0] == torch.inf
+
+
+def test_networks_that_follow_one_another_are_picked_without_a_copy_and_others_with_one():
+    G = ReLUGenerator.gaussian((2, 5, 9), torch.Generator().manual_seed(1), batch=(2, 3))
+    flat = [W.flatten(0, 1) for W in G.weights]
+    for numbers, shared in (([1, 2, 3], True), ([4], True), ([3, 2, 1], False), ([0, 2, 4], False)):
+        for W, picked in zip(flat, G.pick(torch.tensor(numbers)).weights, strict=True):
+            assert torch.equal(picked, W[numbers])
+            assert (picked.untyped_storage().data_ptr() == W.untyped_storage().data_ptr()) == shared
