@@ -1,5 +1,5 @@
 // The graph of what depends on what: the node under the mouse or at the focus, and all that it rests on or that rests on it,
-// stay dark; the rest fades.
+// stay as they are; the rest fades.
 
 function reach(node, edges, from, to) {
   const found = new Set([node]);

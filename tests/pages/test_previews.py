@@ -13,7 +13,8 @@ from demod_book.pages.targets import PAPER
 
 PATIENCE = 60_000  # milliseconds: two busy cores
 LINK = 'article a.demod-mention[href$="#theorem-2"]'
-NO_PROSE = "a, code, pre, script, style, .math, h1, h2, h3, h4, h5, .admonition-title, dt, .citation, summary, figcaption"
+NO_PROSE = "a, code, pre, script, style, .math, h1, h2, h3, h4, h5, .admonition-title, dt, .citation"
+OWN_NAME = re.compile(r"^\s*(Claim \w+:|Figure \w+ of the paper)")  # of a box and of a caption
 KINDS = {
     "a theorem": ("conditions", LINK, "Theorem 2"),
     "an equation": ("landscape", 'article a.demod-mention[href$="#equation-2"]', ""),
@@ -52,6 +53,7 @@ def opened(page: Page, url: str) -> list[str]:
     return asked
 
 
+@pytest.mark.parametrize("place", ["http", pytest.param("file", marks=pytest.mark.nightly)], indirect=True)
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_link_shows_what_it_leads_to_and_asks_no_other_host(page, place, kind):
     name, link, shown = KINDS[kind]
@@ -120,7 +122,9 @@ def test_the_first_tap_shows_a_preview_and_the_second_follows(browser, address):
 
 
 @pytest.mark.parametrize(("theme", "width"), [("light", 1400), ("dark", 390)])
-@pytest.mark.parametrize("kind", ["a theorem", "a claim", "a figure"])
+@pytest.mark.parametrize(
+    "kind", ["a theorem", *(pytest.param(kind, marks=pytest.mark.nightly) for kind in ("a claim", "a figure"))]
+)
 def test_an_open_preview_violates_no_serious_rule_of_accessibility(page, address, kind, theme, width):
     name, link, _ = KINDS[kind]
     opened(page, f"{address}/chapters/{name}.html")
@@ -146,7 +150,7 @@ def test_no_mention_of_the_paper_or_of_a_claim_is_without_a_link(html):
         article = BeautifulSoup(path.read_text(encoding="utf-8"), "html.parser").select_one("article")
         for tag in article.select(NO_PROSE):
             tag.replace_with(" | ")
-        texts = [re.sub(r"^Claim \w+:", "", str(text)) for text in article.find_all(string=True)]  # a box names its claim
+        texts = [OWN_NAME.sub("", str(text)) for text in article.find_all(string=True)]
         bare += [f"{path.stem}: {mention.name}" for text in texts for mention in mentions(text)]
     assert bare == []
 
