@@ -20,7 +20,8 @@ TITLE = re.compile(r"^# .*$", re.MULTILINE)
 INTERACTIVE = '<div class="demod-interactive">'
 CODE = ("demod", "code", "results/", "requirements.lock")  # how the ingredients begin that are code, or as good as code
 FOLDED = {  # what a cell holds, by what its code calls
-    r"^(import|from) |^profile = ": "set-up",
+    r"^profile = ": "the parameters",
+    r"^(import|from) ": "the set-up",
     r"\bchapter\.(figure|interactive)\(": "the figure",
     r"\bchapter\.claim\(": "the claim",
     r"\bMarkdown\(": "the table",
