@@ -156,7 +156,7 @@ $(READY): $(LOCKED) pyproject.toml
 
 $(LOCKED): requirements.lock
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
-	  echo "$(PYTHON) is older than Python 3.11: name a newer one with PYTHON=<path>." >&2; exit 1; }
+	  echo "$(PYTHON) is no Python that runs, or older than 3.11: name another with PYTHON=<path>." >&2; exit 1; }
 	@if [ -e $(INSTALLING) ]; then echo "Removing .venv, whose installation was cut off"; rm -rf .venv; fi
 	@test -x $(BIN)/python || { echo "Creating .venv"; $(PYTHON) -m venv .venv; }
 	@rm -f $(LOCKED) && touch $(INSTALLING)

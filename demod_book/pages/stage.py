@@ -34,6 +34,7 @@ from demod_book.pages.verdicts import claim_boxes, read_verdicts, verdict_marks
 from demod_book.pages.wheel import write_wheel
 
 MARK = re.compile(r"<!--\s*[\w. -]+?\s*-->")
+COPIES = "copies"  # with outputs, to be given away in place of what Sphinx read
 MATHJAX = ("tex-chtml.js", "a11y", "input", "output", "sre", "ui")
 SPOKEN = ("base.json", "en.json", "nemeth.json")  # what MathJax needs to read formulas aloud in the language of the book
 
@@ -114,8 +115,8 @@ def _copy_offline(layout: Layout, extra: Path) -> None:
     for slug, path in layout.notebooks().items():
         source = with_copied_install(read_notebook(path), repository)
         executed = read_notebook(layout.executed / f"{slug}.ipynb")
-        for place, outputs in (("notebooks", False), ("_sources/chapters", True)):  # the latter in place of what Sphinx read
-            write_json(extra / place / path.name, plain_copy(source, executed, works, outputs=outputs))
+        write_json(extra / "notebooks" / path.name, plain_copy(source, executed, works, outputs=False))
+        write_json(layout.stage / COPIES / path.name, plain_copy(source, executed, works, outputs=True))
         _copy(layout.figures / slug, extra / "figures" / slug)
     if layout.notebooks():
         write_wheel(extra / "notebooks")
