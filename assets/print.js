@@ -1,7 +1,7 @@
 // What paper needs and a style cannot give: everything unfolded, figures that move at rest, formulas and tables as wide as
 // the page, links only to what is in the book on paper. `demod pdf` runs it on every page, laid out as wide as the paper.
 
-const SMALLEST = 0.5;
+const LEAST_ZOOM = 0.5;
 
 function unfold() {
   document.documentElement.dataset.theme = document.documentElement.dataset.mode = "light";
@@ -28,7 +28,7 @@ async function still(figure) {
 
 function shrink(wide, room) {
   const width = Math.max(wide.scrollWidth, wide.getBoundingClientRect().width);
-  if (width > room) wide.style.zoom = Math.max(SMALLEST, (0.99 * room) / width);
+  if (width > room) wide.style.zoom = Math.max(LEAST_ZOOM, (0.99 * room) / width);
 }
 
 function shrinkAll() {
@@ -40,7 +40,7 @@ function shrinkAll() {
   for (const formula of document.querySelectorAll("article mjx-container")) {
     const { width } = formula.querySelector("mjx-math").getBoundingClientRect();
     const room = inner(box(formula));
-    if (width > room) formula.style.zoom = Math.max(SMALLEST, (0.98 * room) / width);
+    if (width > room) formula.style.zoom = Math.max(LEAST_ZOOM, (0.98 * room) / width);
   }
   for (const table of document.querySelectorAll("article table")) shrink(table, inner(box(table.parentElement)));
 }

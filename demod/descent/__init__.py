@@ -5,13 +5,14 @@ settings, `starts` step sizes and starting codes, `problem` what is asked of the
 """
 
 from demod.descent.algorithm import descend
-from demod.descent.lines import Descent
+from demod.descent.lines import Descent, Product
 from demod.descent.solution import Solution, outer_product_error, relative_residual
 from demod.descent.starts import THETA, code_scale, default_step_size
 
 __all__ = [
     "THETA",
     "Descent",
+    "Product",
     "Solution",
     "code_scale",
     "default_step_size",

@@ -19,7 +19,7 @@ from demod_book.pages.mentions import CLAIM, mentions
 TARGETS = "targets.json"
 CODE = (nodes.literal, nodes.literal_block, nodes.math, nodes.math_block, nodes.comment, addnodes.desc_signature)
 LEFT_ALONE = (*CODE, nodes.title, nodes.reference, nodes.citation, nodes.rubric)
-ANCHOR = re.compile(r"<(/?)a\b", re.IGNORECASE)
+ANCHOR = re.compile(r"<(/?)(?:a|summary)\b", re.IGNORECASE)  # no link stands in another, nor in what folds a box
 log = logging.getLogger(__name__)
 
 
