@@ -35,11 +35,14 @@ from demod.descent import Solution, descend
 from demod.descent.rule import Rule
 from demod.descent.units import unit_of
 from demod.generators import CentredGenerator, Generator, restrict
+from demod.priors.encoder import Encoder, load_encoder
 from demod.priors.image import draw_codes
 
 PIXELS = SIDE * SIDE
 DRAWN_STREAM = 1
 SIGNAL_PRIOR, MODULATOR_PRIOR = "digits-tuned", "distortions"  # of the best setting
+ENCODER = "encoder"  # to the codes of these
+AT_ONCE = 64  # images that `infer` decodes at once
 MNIST_DIGITS = "MNIST test digits"
 DRAWN_DIGITS = "digits drawn from the shipped generator: MNIST was not at hand (`demod data` fetches it)"
 
@@ -96,12 +99,13 @@ BEST_SETTING = Setting(
 
 @dataclass(frozen=True)
 class Recovery:
-    """What `recover` returns.
+    """What `recover` and `infer` return.
 
     signal, modulator : images (*B, 64, 64)
     mean_squared_residual : ‖signal ⊙ modulator - y‖²/4096, (*B,); with a mask, the mean over what was observed; NaN where
         the descent diverged, and the images are the last finite ones
-    history : the mean-squared residual before and after each iteration of the start that was kept, (iterations + 1, *B)
+    history : the mean-squared residual before and after each iteration of the start that was kept, (iterations + 1, *B);
+        of `infer` that of its answer, (1, *B)
     seconds : wall-clock time of all starts together
     relative_residual : mean_squared_residual in units of the squared peak of y among the observed pixels, (*B,): the number
         to judge by, as it does not depend on the brightness
@@ -193,6 +197,66 @@ def recover(
         time.perf_counter() - started,
         relative.reshape(y.shape[:-2]),
     )
+
+
+def infer(
+    y: Tensor,
+    *,
+    encoder: Encoder | None = None,
+    signal_prior: Generator | None = None,
+    modulator_prior: Generator | None = None,
+) -> Recovery:
+    """Return the answer of a trained encoder to observations y, (*B, 64, 64) in [0, 1]: one pass, and no descent.
+
+    It is inference that was learned, on digits under the paper's distortions, and comes without any guarantee. The residual
+    judges each answer; where it is large, `recover`. Memory beyond the answer does not grow with the number of images.
+
+    Parameters
+    ----------
+    y : Tensor
+        Single or double precision, on the device that the work is to run on.
+    encoder : Encoder, optional
+        To the codes of the two priors; the shipped "encoder" where None.
+    signal_prior, modulator_prior : Generator, optional
+        Onto R^4096; the shipped "digits-tuned" and "distortions" where None.
+
+    Raises
+    ------
+    ValueError
+        If y is not (*B, 64, 64), not finite, outside [0, 1], or zero for some image, or encoder and priors do not fit.
+    TypeError
+        If y is no tensor, the encoder no `Encoder`, or a prior no generator.
+    """
+    _check_images(y, None)
+    if encoder is not None and not isinstance(encoder, Encoder):
+        raise TypeError(f"encoder is {told(encoder)}, but an Encoder is required; see demod.priors.encoder.load_encoder.")
+    E = load_encoder(ENCODER, device=y.device) if encoder is None else encoder
+    G1 = load_generator(SIGNAL_PRIOR, device=y.device) if signal_prior is None else signal_prior
+    G2 = load_generator(MODULATOR_PRIOR, device=y.device) if modulator_prior is None else modulator_prior
+    _check_priors(signal_prior=G1, modulator_prior=G2)
+    if (latents := (G1.widths[0], G2.widths[0])) != E.latents:
+        raise ValueError(f"encoder makes codes of {E.latents} entries but the priors take {latents}; give its own priors.")
+    started = time.perf_counter()
+    images = y.detach().reshape(-1, SIDE, SIDE)
+    peaks = images.amax((-2, -1))
+    blocks = zip(images.split(AT_ONCE), *(codes.split(AT_ONCE) for codes in E(images)), strict=True)
+    signal, modulator, residual = map(torch.cat, zip(*(_decoded(G1, G2, *block) for block in blocks), strict=True))
+    residual = residual.reshape(y.shape[:-2])
+    return Recovery(
+        signal.reshape(y.shape),
+        modulator.reshape(y.shape),
+        residual,
+        residual[None],
+        time.perf_counter() - started,
+        residual / peaks.square().reshape(residual.shape),
+    )
+
+
+@torch.no_grad()
+def _decoded(G1: Generator, G2: Generator, y: Tensor, h: Tensor, m: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Return signal, modulator and mean-squared residual for images (N, 64, 64), whose codes are at full brightness."""
+    signal, modulator = G1(h).view(y.shape), G2(m).view(y.shape) * y.amax((-2, -1), keepdim=True)
+    return signal, modulator, (signal * modulator - y).square().mean((-2, -1))
 
 
 def _descend(
