@@ -157,7 +157,7 @@ def train(
     name: Annotated[
         str,
         typer.Argument(
-            help="digits, distortions, digits-tuned, relu-digits, relu- and a family of modulators, encoder, or relu-encoder."
+            help="digits, distortions, digits-tuned, relu-digits, relu- and a family of modulators; encoder, relu-encoder."
         ),
     ],
     device: Annotated[Device, DEVICE] = Device.AUTO,

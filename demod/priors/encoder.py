@@ -46,7 +46,7 @@ def at_full_brightness(y: Tensor) -> Tensor:
 class Encoder:
     """Pictures (*B, 64, 64) -> codes h (*B, n) and m (*B, p) of y divided by its peak: c y has the codes of y.
 
-    network maps (B, 1, 64, 64) to (B, n + p); latents is (n, p). The network is computed in the type of its weights, the codes
+    network maps (B, 1, 64, 64) to (B, n + p); latents is (n, p). The network is computed in the type of its weights; codes
     have the type of y, and do not depend on the other pictures of the batch.
     """
 
@@ -79,7 +79,7 @@ class Encoder:
         check_pictures(y)
         pictures = y.reshape(-1, 1, SIDE, SIDE).split(AT_ONCE)
         codes = torch.cat([self.network(at_full_brightness(some).to(self.weight.dtype)) for some in pictures])
-        h, m = codes.to(y.dtype).reshape(*y.shape[:-2], -1).split(self.latents, -1)
+        h, m = codes.to(y.dtype).reshape(*y.shape[:-2], sum(self.latents)).split(self.latents, -1)
         return h.contiguous(), m.contiguous()
 
     def to(self, device: torch.device | str | None = None, dtype: torch.dtype | None = None) -> "Encoder":

@@ -88,7 +88,8 @@ class Encoding(Saved):
         self.data_sha256 = sha256(images)
         self.rng = torch.Generator().manual_seed(settings.seed)
         self.G1, self.G2 = (
-            shipped_generator(name, device=self.device, dtype=torch.bfloat16) for name in (settings.signal, settings.modulator)
+            shipped_generator(name, device=self.device, dtype=torch.bfloat16)
+            for name in (settings.signal, settings.modulator)
         )
         n, p = self.G1.widths[0], self.G2.widths[0]
         with torch.random.fork_rng():
@@ -150,7 +151,7 @@ class Encoding(Saved):
         return Encoder(network.to(self.device), (n, p))
 
     def measured(self, tensors: Mapping[str, Tensor], held_out: Tensor) -> dict[str, Any]:
-        """Return what a card says of the encoder: the generators, and how well it does on signals and modulators, (2, N, …)."""
+        """Return what a card says of the encoder: its generators, and its scores on pairs of images, (2, N, 64, 64)."""
         s, (signals, modulators) = self.settings, held_out.to(self.device)
         encoder = self.encoder(tensors)
         G1, G2 = (shipped_generator(name, device=self.device) for name in (s.signal, s.modulator))

@@ -54,7 +54,9 @@ def test_each_convolution_halves_the_side(channels):
 
 @pytest.mark.parametrize("channels", [(), (1,) * 7])
 def test_a_side_is_halved_one_to_six_times(channels):
-    with pytest.raises(ValueError, match=f"channels has {len(channels)} entries, but a side of 64 is halved one to six times"):
+    with pytest.raises(
+        ValueError, match=f"channels has {len(channels)} entries, but a side of 64 is halved one to six times"
+    ):
         encoder_network(channels, 4, 5)
 
 
@@ -158,7 +160,7 @@ def test_images_beyond_one_block_are_answered_like_the_others(encoder, priors, p
 def test_an_encoder_for_other_priors_is_refused(encoder, priors, pictures):
     with pytest.raises(ValueError, match=r"encoder makes codes of \(3, 2\) entries but the priors take \(2, 3\)"):
         infer(pictures, encoder=encoder, signal_prior=priors[1], modulator_prior=priors[0])
-    with pytest.raises(TypeError, match="encoder is 'encoder', but an Encoder is required; see demod.priors.encoder"):
+    with pytest.raises(TypeError, match=r"encoder is .encoder., but an Encoder is required; see demod\.priors\.encoder"):
         infer(pictures, encoder="encoder")
     with pytest.raises(ValueError, match="divide by the peak"):
         infer(4 * pictures, encoder=encoder, signal_prior=priors[0], modulator_prior=priors[1])
