@@ -11,6 +11,7 @@ from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import avg_pool2d
 
 from demod.arguments import check_counts, check_place, check_precision, told
 from demod.data import SIDE
@@ -41,6 +42,24 @@ def encoder_network(channels: Sequence[int], hidden: int, entries: int) -> nn.Se
 def at_full_brightness(y: Tensor) -> Tensor:
     """Return pictures (*B, 64, 64), each divided by its peak."""
     return y / y.amax((-2, -1), keepdim=True)
+
+
+@in_full_precision
+@torch.no_grad()
+def filled(y: Tensor, mask: Tensor) -> Tensor:
+    """Return pictures (*B, 64, 64) with each pixel that was not seen replaced by the mean of those seen around it.
+
+    mask is Boolean, (64, 64) or (*B, 64, 64), true where y was seen; the neighbourhood is the smallest square with sides of
+    3, 5, 9, … pixels in which one was. What stands in the other pixels of y does not matter, NaN included.
+    """
+    known = mask.expand(y.shape).reshape(-1, 1, SIDE, SIDE)
+    seen = torch.where(known, y.reshape(known.shape), 0.0)
+    weight, result, missing, reach = known.to(y.dtype), seen, ~known, 1
+    while missing.any() and reach < 2 * SIDE:
+        share, light = (avg_pool2d(part, 2 * reach + 1, 1, reach) for part in (weight, seen))
+        result = torch.where(missing & (share > 0), light / share, result)
+        missing, reach = missing & (share == 0), 2 * reach
+    return result.reshape(y.shape)
 
 
 class Encoder:

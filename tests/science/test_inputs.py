@@ -398,7 +398,14 @@ WRONG = {
         lambda: Encoder(encoder_network((2,), 4, 5), (3, 3)),
         r"network makes \(1, 5\) of one picture, .*n \+ p of \(3, 3\)",
     ),
-    "an encoder that is a word": (lambda: infer(IMAGE, encoder="encoder"), r"encoder is 'encoder', .*load_encoder"),
+    "an encoder that is a word": (
+        lambda: infer(IMAGE, encoder="encoder", signal_prior=TOY, modulator_prior=TOY),
+        r"encoder is 'encoder', .*load_encoder",
+    ),
+    "priors without their encoder": (
+        lambda: infer(IMAGE, signal_prior=TOY),
+        r"encoder, modulator_prior is None, .*give all",
+    ),
     "a centre of another length": (lambda: ReLUPrior([ones(9, 2)], M), r"centre has shape \(3,\), .*flatten it"),
     "half a channel": (lambda: generator_network(5, 0.5), r"d is 0\.5, .*give an int"),
     # images

@@ -10,7 +10,7 @@ from demod.dcgan import load_generator
 from demod.demodulation import infer, recover
 from demod.generators import ReLUGenerator
 from demod.priors import weights as shipped
-from demod.priors.encoder import Encoder, encoder_network, load_encoder
+from demod.priors.encoder import Encoder, encoder_network, filled, load_encoder
 from demod.priors.relu import load_prior
 from demod.priors.weights import load_card, weight_hashes
 
@@ -127,6 +127,48 @@ def test_a_network_that_makes_other_codes_is_refused():
         Encoder(nn.Linear(3, 5), LATENTS)
 
 
+# Pixels that are missing
+
+
+def test_a_missing_pixel_is_the_mean_of_the_nearest_square_in_which_one_was_seen(rng):
+    y = torch.rand(2, 64, 64, generator=rng, dtype=torch.float64)
+    mask = torch.rand(2, 64, 64, generator=rng) < 0.3
+    mask[0, :20] = False  # a hole
+    found = filled(torch.where(mask, y, nan), mask)
+    assert torch.equal(found[mask], y[mask])
+    for k, i, j in [(1, 5, 6), (0, 3, 40), (0, 15, 0), (1, 63, 63), (0, 0, 0)]:
+        if mask[k, i, j]:
+            continue
+        for reach in (1, 2, 4, 8, 16, 32, 64):
+            square = slice(max(i - reach, 0), i + reach + 1), slice(max(j - reach, 0), j + reach + 1)
+            if mask[k][square].any():
+                break
+        assert found[k, i, j].item() == pytest.approx(y[k][square][mask[k][square]].mean().item(), rel=1e-12)
+
+
+def test_one_seen_pixel_fills_a_picture():
+    mask = torch.zeros(64, 64, dtype=torch.bool)
+    mask[0, 0] = True
+    y = torch.full((3, 64, 64), 0.5)
+    assert torch.equal(filled(y, mask), y)
+
+
+def test_what_stands_in_a_missing_pixel_does_not_matter(encoder, priors, pictures, rng):
+    mask = torch.rand(64, 64, generator=rng) < 0.6
+    given = {"encoder": encoder, "signal_prior": priors[0], "modulator_prior": priors[1], "mask": mask}
+    found, other = infer(pictures, **given), infer(torch.where(mask, pictures, nan), **given)
+    assert torch.equal(found.signal, other.signal)
+    error = (found.signal * found.modulator - pictures).square()
+    torch.testing.assert_close(found.mean_squared_residual, error[:, mask].mean(1))
+    torch.testing.assert_close(found.relative_residual, error[:, mask].mean(1) / pictures[:, mask].amax(1).square())
+
+
+def test_a_mask_of_ones_changes_nothing(encoder, priors, pictures):
+    given = {"encoder": encoder, "signal_prior": priors[0], "modulator_prior": priors[1]}
+    found = infer(pictures, mask=torch.ones(5, 64, 64, dtype=torch.bool), **given)
+    assert torch.equal(found.signal, infer(pictures, **given).signal)
+
+
 # What it answers
 
 
@@ -161,7 +203,11 @@ def test_an_encoder_for_other_priors_is_refused(encoder, priors, pictures):
     with pytest.raises(ValueError, match=r"encoder makes codes of \(3, 2\) entries but the priors take \(2, 3\)"):
         infer(pictures, encoder=encoder, signal_prior=priors[1], modulator_prior=priors[0])
     with pytest.raises(TypeError, match=r"encoder is .encoder., but an Encoder is required; see demod\.priors\.encoder"):
-        infer(pictures, encoder="encoder")
+        infer(pictures, encoder="encoder", signal_prior=priors[0], modulator_prior=priors[1])
+    with pytest.raises(ValueError, match="signal_prior, modulator_prior is None, but codes mean nothing to other priors"):
+        infer(pictures, encoder=encoder)
+    with pytest.raises(ValueError, match=r"encoder, modulator_prior is None, .*give all three or none"):
+        infer(pictures, signal_prior=priors[0])
     with pytest.raises(ValueError, match="divide by the peak"):
         infer(4 * pictures, encoder=encoder, signal_prior=priors[0], modulator_prior=priors[1])
 

@@ -50,7 +50,7 @@ from demod.generators import (
     restrict,
 )
 from demod.objective import directional_derivative, gradient, half_squared_norm, objective, one_sided_gradient
-from demod.priors.encoder import Encoder, encoder_network, load_encoder
+from demod.priors.encoder import Encoder, encoder_network, filled, load_encoder
 from demod.priors.image import ImageGenerator, InstanceGenerator, closest_in_range, draw_codes, representation_error
 from demod.priors.relu import ReLUPrior, image_prior, load_prior
 from demod.studies.comparison import SPARSITY, SUBSPACES, run_method
@@ -325,6 +325,7 @@ CALLS: dict[str, Callable[[], Any]] = {
     "encoder_network": lambda: seeded(lambda: encoder_network((2, 3), 4, 5)),
     "Encoder": lambda: seeing()(images()),
     "Encoder.to": lambda: seeing().to("cpu", torch.float64)(images()),
+    "filled": lambda: filled(images(), images(1)[0] > 0.4),
     "load_encoder": lambda: load_encoder("relu-encoder")(images()),
     "draw_codes": lambda: draw_codes(trained(), (2, 3), stream()),
     "draw_codes, around a centre": lambda: draw_codes(ReLUPrior([given(6, 4).float()], given(4).float()), (2,), stream()),
