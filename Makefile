@@ -105,9 +105,9 @@ chapter:  ## begin the chapter NAME=<slug> from templates/chapter.ipynb
 address: $(READY)  ## give the repository its address, URL=<url>: launch buttons, and what Colab installs
 	@$(BIN)/demod address "$(URL)"
 
-weights: $(READY)  ## train all priors and ship them in demod/weights (hours on a CPU)
+weights: $(READY)  ## train all priors and encoders and ship them in demod/weights (hours on a CPU)
 	@for prior in distortions digits digits-tuned \
-	  relu-digits relu-bump relu-bumps relu-edge relu-stripes relu-digit; do \
+	  relu-digits relu-bump relu-bumps relu-edge relu-stripes relu-digit encoder relu-encoder; do \
 	  $(BIN)/demod train $$prior || exit 1; done
 
 bench: $(READY)  ## run the comparisons of benchmarks/

@@ -35,11 +35,14 @@ from demod.descent import Solution, descend
 from demod.descent.rule import Rule
 from demod.descent.units import unit_of
 from demod.generators import CentredGenerator, Generator, restrict
+from demod.priors.encoder import Encoder, filled, load_encoder
 from demod.priors.image import draw_codes
 
 PIXELS = SIDE * SIDE
 DRAWN_STREAM = 1
 SIGNAL_PRIOR, MODULATOR_PRIOR = "digits-tuned", "distortions"  # of the best setting
+ENCODER = "encoder"  # to the codes of these
+AT_ONCE = 64  # images that `infer` decodes at once
 MNIST_DIGITS = "MNIST test digits"
 DRAWN_DIGITS = "digits drawn from the shipped generator: MNIST was not at hand (`demod data` fetches it)"
 
@@ -96,12 +99,13 @@ BEST_SETTING = Setting(
 
 @dataclass(frozen=True)
 class Recovery:
-    """What `recover` returns.
+    """What `recover` and `infer` return.
 
     signal, modulator : images (*B, 64, 64)
     mean_squared_residual : ‖signal ⊙ modulator - y‖²/4096, (*B,); with a mask, the mean over what was observed; NaN where
         the descent diverged, and the images are the last finite ones
-    history : the mean-squared residual before and after each iteration of the start that was kept, (iterations + 1, *B)
+    history : the mean-squared residual before and after each iteration of the start that was kept, (iterations + 1, *B);
+        of `infer` that of its answer, (1, *B)
     seconds : wall-clock time of all starts together
     relative_residual : mean_squared_residual in units of the squared peak of y among the observed pixels, (*B,): the number
         to judge by, as it does not depend on the brightness
@@ -193,6 +197,88 @@ def recover(
         time.perf_counter() - started,
         relative.reshape(y.shape[:-2]),
     )
+
+
+def infer(
+    y: Tensor,
+    *,
+    encoder: Encoder | None = None,
+    signal_prior: Generator | None = None,
+    modulator_prior: Generator | None = None,
+    mask: Tensor | None = None,
+) -> Recovery:
+    """Return the answer of a trained encoder to observations y, (*B, 64, 64) in [0, 1]: one pass, and no descent.
+
+    It is inference that was learned, on digits under the paper's distortions, and comes without any guarantee. The residual
+    judges each answer; where it is large, `recover`. Memory beyond the answer does not grow with the number of images.
+
+    Parameters
+    ----------
+    y : Tensor
+        Single or double precision, on the device that the work is to run on.
+    encoder : Encoder, optional
+        To the codes of the two priors.
+    signal_prior, modulator_prior : Generator, optional
+        Onto R^4096. Where all three are None, the shipped "encoder", "digits-tuned" and "distortions".
+    mask : Tensor, optional
+        As in `recover`. The encoder sees the missing pixels as `demod.priors.encoder.filled` fills them.
+
+    Raises
+    ------
+    ValueError
+        If y or the mask is not as `recover` has it, y is zero for some image, or encoder and priors do not fit.
+    TypeError
+        If y or the mask is no tensor, the encoder no `Encoder`, or a prior no generator.
+    """
+    _check_images(y, mask)
+    E, G1, G2 = _encoder_and_priors(encoder, signal_prior, modulator_prior, y.device)
+    started = time.perf_counter()
+    images = y.detach().reshape(-1, SIDE, SIDE)
+    known = torch.ones_like(y, dtype=torch.bool) if mask is None else mask.expand(y.shape)
+    blocks = zip(images.split(AT_ONCE), known.reshape(images.shape).split(AT_ONCE), strict=True)
+    answers = zip(*(_answer(E, G1, G2, some, seen) for some, seen in blocks), strict=True)
+    signal, modulator, residual, peak = (torch.cat(parts) for parts in answers)
+    residual = residual.reshape(y.shape[:-2])
+    return Recovery(
+        signal.reshape(y.shape),
+        modulator.reshape(y.shape),
+        residual,
+        residual[None],
+        time.perf_counter() - started,
+        residual / peak.reshape(residual.shape).square(),
+    )
+
+
+def _encoder_and_priors(
+    encoder: Encoder | None, signal_prior: Generator | None, modulator_prior: Generator | None, device: torch.device
+) -> tuple[Encoder, Generator, Generator]:
+    """Return what was given, or the shipped ones; raise unless they belong together as far as can be seen."""
+    if encoder is None and signal_prior is None and modulator_prior is None:
+        G1, G2 = (load_generator(name, device=device) for name in (SIGNAL_PRIOR, MODULATOR_PRIOR))
+        return load_encoder(ENCODER, device=device), G1, G2
+    given = {"encoder": encoder, "signal_prior": signal_prior, "modulator_prior": modulator_prior}
+    if encoder is None or signal_prior is None or modulator_prior is None:
+        lacking = ", ".join(name for name, value in given.items() if value is None)
+        raise ValueError(
+            f"{lacking} is None, but codes mean nothing to other priors than the encoder's; give all three or none."
+        )
+    if not isinstance(encoder, Encoder):
+        raise TypeError(f"encoder is {told(encoder)}, but an Encoder is required; see demod.priors.encoder.load_encoder.")
+    _check_priors(signal_prior=signal_prior, modulator_prior=modulator_prior)
+    if (latents := (signal_prior.widths[0], modulator_prior.widths[0])) != encoder.latents:
+        raise ValueError(f"encoder makes codes of {encoder.latents} entries but the priors take {latents}; give its own.")
+    return encoder, signal_prior, modulator_prior
+
+
+@torch.no_grad()
+def _answer(E: Encoder, G1: Generator, G2: Generator, y: Tensor, known: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Return signal, modulator, the mean-squared residual over what is known, and the peak, of images (N, 64, 64)."""
+    y = filled(y, known)
+    h, m = E(y)
+    peak = y.amax((-2, -1))
+    signal, modulator = G1(h).view(y.shape), G2(m).view(y.shape) * peak[:, None, None]
+    error = torch.where(known, signal * modulator - y, 0.0).square().sum((-2, -1))
+    return signal, modulator, error / known.sum((-2, -1)), peak
 
 
 def _descend(

@@ -180,7 +180,10 @@ def data() -> None:
 @app.command()
 def train(
     name: Annotated[
-        str, typer.Argument(help="digits, distortions, digits-tuned, relu-digits, or relu- and a family of modulators.")
+        str,
+        typer.Argument(
+            help="digits, distortions, digits-tuned, relu-digits, relu- and a family of modulators; encoder, relu-encoder."
+        ),
     ],
     device: Annotated[Device, DEVICE] = Device.AUTO,
     folder: Annotated[Path, typer.Option(help="Where checkpoints and samples go; a run that was cut off goes on.")] = Path(
@@ -197,10 +200,11 @@ def train(
     batch_size: Annotated[int | None, typer.Option(min=1, help="Images a step, of all processes together.")] = None,
     seed: Annotated[int | None, typer.Option(help="Of the weights and of all that is drawn.")] = None,
 ) -> None:
-    """Train a prior (hours on a CPU for a DCGAN, minutes for the others) and ship it.
+    """Train a prior or an encoder (hours on a CPU for a DCGAN, minutes for the others) and ship it.
 
     digits and distortions are DCGANs, trained adversarially; digits-tuned begins as the shipped one and is trained as the
-    decoder of an autoencoder; the relu- priors are bias-free ReLU networks, decoders too.
+    decoder of an autoencoder; the relu- priors are bias-free ReLU networks, decoders too. encoder and
+    relu-encoder map a picture to codes of two shipped priors; they are trained on the residual through these.
 
     A run that is killed loses at most 100 steps: the same command takes it up again. Settings other than those of the
     shipped prior (base width, steps, batch size, seed) need --no-ship and a folder of their own.
@@ -225,8 +229,8 @@ def train(
             run = loop.train(recipe.start(own, compiled=compiled), folder / name)
             first = rank() == 0
         if ship and first:
-            median = recipes.ship(name, run, recipe.held_out_images())["representation_error"]["median"]
-            Console(highlight=False).print(f"{name} shipped: median representation error {median:.2e} a pixel, squared")
+            card = recipes.ship(name, run, recipe.held_out_images())
+            Console(highlight=False).print(f"{name} shipped: {recipes.shipped_as(card)}")
     except (MNISTUnavailableError, ValueError) as error:
         _fail(error)
 

@@ -63,6 +63,11 @@ def weight_hashes() -> dict[str, str]:
     return {path.stem: read_json(path)["sha256"] for path in sorted(WEIGHTS.glob("*.json"))}
 
 
+def prior_hashes() -> dict[str, str]:
+    """Return the SHA-256 of the shipped generators, by name: those weights whose cards know a representation error."""
+    return {name: digest for name, digest in weight_hashes().items() if "representation_error" in load_card(name)}
+
+
 def rounded(name: str, run: Run, state: Mapping[str, Tensor], dtype: torch.dtype = torch.float16) -> dict[str, Tensor]:
     """Return the tensors of a run as they are to be shipped: numbers rounded to `dtype`, counts as they are.
 
@@ -77,11 +82,11 @@ def rounded(name: str, run: Run, state: Mapping[str, Tensor], dtype: torch.dtype
 
 
 def write_shipped(
-    name: str, run: Run, tensors: Mapping[str, Tensor], architecture: str, error: Tensor, measured: Mapping[str, float]
+    name: str, run: Run, tensors: Mapping[str, Tensor], architecture: str, held_out: int, measured: Mapping[str, Any]
 ) -> dict[str, Any]:
     """Write rounded tensors to `WEIGHTS` as `name`, with their card, and return the card.
 
-    error is the representation error of each held-out image, (N,); measured is what else the card says of the weights.
+    held_out is the number of images that judged them; measured is what the card says of the judgement.
     """
     path, cuda = WEIGHTS / f"{name}.safetensors", run.device.type == "cuda"
     save_tensors(path, tensors, {"name": name})
@@ -96,8 +101,7 @@ def write_shipped(
         "seconds": round(run.seconds),
         "device": torch.cuda.get_device_name(run.device) if cuda else f"CPU, {torch.get_num_threads()} threads",
         "dtype": str(dtype).removeprefix("torch."),
-        "held_out_images": len(error),
-        "representation_error": {"median": error.median().item(), "mean": error.mean().item(), "worst": error.max().item()},
+        "held_out_images": held_out,
         **measured,
         "sha256": sha256(path),
         "versions": versions(),

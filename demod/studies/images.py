@@ -18,7 +18,7 @@ from demod.arguments import check_counts
 from demod.artifacts import load_arrays, save_arrays, sha256
 from demod.data import FAMILIES, SIDE, load_mnist
 from demod.demodulation import score
-from demod.priors.weights import weight_hashes
+from demod.priors.weights import prior_hashes
 from demod.studies.blocks import STUDY_SEED, image_block
 from demod.studies.methods import CLASSICAL, METHODS, SEEDS, Observation
 from demod.studies.sweeps import Result, Task, check_jobs, sweep
@@ -246,14 +246,14 @@ class Study:
 
 
 def study_inputs() -> dict[str, Any]:
-    """Return what the results of the study depend on besides the code: its images and the shipped weights, by their hashes.
+    """Return what the results of the study depend on besides the code: its images and the shipped priors, by their hashes.
 
     Raises
     ------
     MNISTUnavailableError
         If MNIST is nowhere to be had: the study is of its test digits, and drawn ones would be another.
     """
-    return {"data": {"MNIST test digits": sha256(load_mnist("test")[0])}, "weights": weight_hashes()}
+    return {"data": {"MNIST test digits": sha256(load_mnist("test")[0])}, "weights": prior_hashes()}
 
 
 def make_study(path: Path, folder: Path, *, blocks: int, jobs: int | None = None, progress: bool = True) -> Study:

@@ -319,6 +319,19 @@ def test_train_trains_and_ships_with_held_out_images(mnist, trained, tmp_path, n
         assert trained["held_out"].unique().tolist() == pixels
 
 
+def test_train_ships_an_encoder_with_signals_and_modulators_that_it_never_saw(mnist, trained, tmp_path, monkeypatch):
+    pairs = torch.rand(2, 128, 64, 64)
+    asked = []
+    monkeypatch.setattr(recipes, "mnist_problems", lambda *numbers: asked.append(numbers) or tuple(pairs))
+    monkeypatch.setattr(recipes, "shipped_as", lambda card: "as it is")
+    shown = demod("train", "relu-encoder", "--folder", str(tmp_path), "--device", "cpu")
+    assert shown.exit_code == 0
+    assert "relu-encoder shipped: as it is" in shown.stdout
+    assert trained["settings"] == recipes.RECIPES["relu-encoder"].settings
+    assert asked == [(5000, 128)]
+    assert torch.equal(trained["held_out"], pairs)
+
+
 def test_train_does_not_ship_unless_asked(trained, tmp_path):
     assert demod("train", "distortions", "--folder", str(tmp_path), "--no-ship").exit_code == 0
     assert "name" not in trained

@@ -13,7 +13,7 @@ from demod.artifacts import save_arrays
 from demod.baselines import csgm, inversion, lifted, phase_retrieval
 from demod.data import distortion, invert, load_mnist, random_distortions, read_idx, resize
 from demod.dcgan import generator_network, load_generator
-from demod.demodulation import drawn_problems, mnist_problems, recover, score
+from demod.demodulation import drawn_problems, infer, mnist_problems, recover, score
 from demod.descent import descend
 from demod.expectation import (
     angle,
@@ -56,6 +56,7 @@ from demod.landscape import (
     valley_grid,
 )
 from demod.objective import gradient, half_squared_norm, objective, one_sided_gradient
+from demod.priors.encoder import Encoder, encoder_network, load_encoder
 from demod.priors.image import ImageGenerator, InstanceGenerator, closest_in_range, draw_codes, representation_error
 from demod.priors.relu import ReLUPrior, load_prior
 from demod.studies.random_problems import recover_problems
@@ -398,6 +399,21 @@ WRONG = {
     ),
     "a trained network on no device": (lambda: load_generator("digits", device="tpu"), r"device is 'tpu', .*\"cpu\""),
     "a prior that is not shipped": (lambda: load_prior("faces"), r"name is 'relu-faces', .*relu-digits"),
+    "a prior for an encoder": (lambda: load_encoder("digits"), r"name is 'digits', .*relu-encoder"),
+    "an encoder of no channels": (lambda: encoder_network((), 4, 5), r"channels has 0 entries, .*give as many"),
+    "an encoder of half a channel": (lambda: encoder_network((0.5,), 4, 5), r"channels\[0\] is 0\.5, .*give an int"),
+    "an encoder of other codes": (
+        lambda: Encoder(encoder_network((2,), 4, 5), (3, 3)),
+        r"network makes \(1, 5\) of one picture, .*n \+ p of \(3, 3\)",
+    ),
+    "an encoder that is a word": (
+        lambda: infer(IMAGE, encoder="encoder", signal_prior=TOY, modulator_prior=TOY),
+        r"encoder is 'encoder', .*load_encoder",
+    ),
+    "priors without their encoder": (
+        lambda: infer(IMAGE, signal_prior=TOY),
+        r"encoder, modulator_prior is None, .*give all",
+    ),
     "a centre of another length": (lambda: ReLUPrior([ones(9, 2)], M), r"centre has shape \(3,\), .*flatten it"),
     "half a channel": (lambda: generator_network(5, 0.5), r"d is 0\.5, .*give an int"),
     # images

@@ -5,7 +5,7 @@ import torch
 
 from demod.artifacts import sha256
 from demod.priors import weights as shipped
-from demod.priors.weights import load_card, load_shipped, rounded, weight_hashes, write_shipped
+from demod.priors.weights import load_card, load_shipped, prior_hashes, rounded, weight_hashes, write_shipped
 
 
 @dataclass
@@ -47,20 +47,19 @@ def test_a_run_that_is_not_over_is_refused():
 
 def test_what_is_shipped_is_loaded_with_the_card_it_was_written_with(weights):
     tensors = rounded("toy", Run(), STATE)
-    written = write_shipped("toy", Run(), tensors, "a vector", torch.tensor([1.0, 2.0, 6.0]), {"nearest": 0.5})
+    written = write_shipped("toy", Run(), tensors, "a vector", 3, {"nearest": 0.5})
     card, found = load_shipped("toy")
     assert card == written == load_card("toy")
     assert {key: (value.dtype, value.tolist()) for key, value in found.items()} == {
         key: (value.dtype, value.tolist()) for key, value in tensors.items()
     }
-    assert card["representation_error"] == {"median": 2.0, "mean": 3.0, "worst": 6.0}
     assert (card["held_out_images"], card["training_images"], card["seconds"], card["nearest"]) == (3, 5, 2, 0.5)
     assert (card["settings"], card["dtype"]) == ({"steps": 3}, "float16")
     assert weight_hashes() == {"toy": sha256(weights / "toy.safetensors")}
 
 
 def test_a_file_that_was_damaged_is_refused(weights):
-    write_shipped("toy", Run(), rounded("toy", Run(), STATE), "a vector", torch.ones(1), {})
+    write_shipped("toy", Run(), rounded("toy", Run(), STATE), "a vector", 1, {})
     path = weights / "toy.safetensors"
     content = bytearray(path.read_bytes())
     content[-1] ^= 1  # one bit
@@ -72,3 +71,10 @@ def test_a_file_that_was_damaged_is_refused(weights):
 def test_a_name_that_is_not_shipped_is_refused_with_those_that_are(weights):
     with pytest.raises(ValueError, match="name is 'toy', but the shipped generators are: none"):
         load_card("toy")
+
+
+def test_the_priors_are_the_weights_that_represent_images(weights):
+    write_shipped("prior", Run(), rounded("prior", Run(), STATE), "a vector", 1, {"representation_error": {"median": 0.5}})
+    write_shipped("other", Run(), rounded("other", Run(), STATE), "a vector", 1, {})
+    assert prior_hashes() == {"prior": weight_hashes()["prior"]}
+    assert set(weight_hashes()) == {"prior", "other"}

@@ -6,7 +6,7 @@ import torch
 
 from demod.artifacts import load_tensors, read_json
 from demod.data import FAMILIES, MNISTUnavailableError
-from demod.priors.weights import weight_hashes
+from demod.priors.weights import prior_hashes
 from demod.studies import blocks as image_blocks
 from demod.studies import images as image_study
 from demod.studies.blocks import STUDY_SEED, image_block, letters
@@ -183,7 +183,7 @@ def test_a_study_says_which_data_and_weights_it_is_of(quick, tmp_path):
     card = read_json(tmp_path / "study.json")
     assert card["cells"] == [task.stored() for task in study.tasks]
     assert card["data"] == {"MNIST test digits": image_study.sha256(quick["test"])}
-    assert card["weights"] == weight_hashes()
+    assert card["weights"] == prior_hashes()
     assert (card["command"], card["blocks"], card["seed"]) == ("demod study --blocks 1", 1, STUDY_SEED)
 
 
@@ -197,7 +197,7 @@ def test_a_resumed_study_does_not_mix_data(quick, tmp_path):
 
 def test_a_resumed_study_does_not_mix_weights(quick, tmp_path, monkeypatch):
     make_study(tmp_path / "a.npz", tmp_path / "tasks", blocks=1, jobs=1, progress=False)
-    monkeypatch.setattr(image_study, "weight_hashes", lambda: {"digits": "f00"})
+    monkeypatch.setattr(image_study, "prior_hashes", lambda: {"digits": "f00"})
     make_study(tmp_path / "a.npz", tmp_path / "tasks", blocks=1, jobs=1, progress=False)
     tasks = list((tmp_path / "tasks").glob("*.safetensors"))
     assert len(tasks) == 2
@@ -239,7 +239,7 @@ def test_the_classical_methods_are_those_of_the_baselines():
 
 def test_the_stored_study_is_of_the_shipped_weights_and_as_large_as_the_readme_says():
     study, card = Study.load(STORED), read_json(STORED.with_suffix(".json"))
-    assert card["weights"] == weight_hashes()
+    assert card["weights"] == prior_hashes()
     digits = len(study.select("psnr", method="algorithm_1", family="bump"))
     readme = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
     assert f"{digits} in the" in " ".join(readme.split())

@@ -37,7 +37,7 @@ from demod.baselines import (
 from demod.baselines.subspaces import Subspace, principal_subspace
 from demod.data import FAMILIES, distortion, distortion_images, invert, modulator_images, random_distortions, resize
 from demod.dcgan import discriminator_network, generator_network, load_generator, load_notebook_generator
-from demod.demodulation import Recovery, Setting, align, recover, score
+from demod.demodulation import Recovery, Setting, align, infer, recover, score
 from demod.descent import code_scale, default_step_size, descend, outer_product_error, relative_residual
 from demod.generators import (
     Constant,
@@ -51,16 +51,19 @@ from demod.generators import (
     restrict,
 )
 from demod.objective import directional_derivative, gradient, half_squared_norm, objective, one_sided_gradient
+from demod.priors.encoder import Encoder, encoder_network, filled, load_encoder
 from demod.priors.image import ImageGenerator, InstanceGenerator, closest_in_range, draw_codes, representation_error
 from demod.priors.relu import ReLUPrior, image_prior, load_prior
 from demod.studies.comparison import SPARSITY, SUBSPACES, run_method
 from demod.studies.random_problems import recover_problems
 from demod.training.adversarial import Training, TrainingSettings
 from demod.training.autoencoder import AutoencoderSettings, Autoencoding
+from demod.training.encoder import EncoderSettings, Encoding
 from demod.wdc.ensembles import ENSEMBLES, draw_network
 
 SIZES = {"d": 2, "s": 2}
 QUICK = Setting(step=1.0, momentum=0.5, iterations=3, reflect_every=2, balance=True, starts=2)
+ENCODING = EncoderSettings("relu-bump", "relu-edge", steps=2, channels=(2,), hidden=3, batch_size=2, warm_up=1)
 learning = False  # whether what is given requires gradients
 
 
@@ -143,6 +146,14 @@ def trained(*, kind: type = ImageGenerator) -> ImageGenerator | InstanceGenerato
     for k, value in enumerate(made.parameters()):
         value.data.copy_(torch.randn(value.shape, generator=stream(k), dtype=torch.float32, device="cpu") / 4)
     return kind(made)
+
+
+def seeing() -> Encoder:
+    """A small encoder of the caller's own, to codes of five entries each."""
+    made = encoder_network((2, 3), 4, 10)
+    for k, value in enumerate(made.parameters()):
+        value.data.copy_(torch.randn(value.shape, generator=stream(k), dtype=torch.float32, device="cpu") / 4)
+    return Encoder(made, (5, 5))
 
 
 def both_ways(G: Any, dtype: torch.dtype = torch.float64) -> tuple[Tensor, ...]:
@@ -228,10 +239,10 @@ def without_seconds(found: Recovery) -> list[Tensor]:
     return [getattr(found, field.name) for field in fields(found) if field.name != "seconds"]
 
 
-def one_step(run: Training | Autoencoding) -> list[Any]:
+def one_step(run: Training | Autoencoding | Encoding) -> list[Any]:
     """The losses of a step, and what the networks are after it."""
     losses = run.advance()
-    network = run.average if isinstance(run, Training) else run.decoder
+    network = run.average if isinstance(run, Training) else run.decoder if isinstance(run, Autoencoding) else run.network
     return [*losses.values(), *network.state_dict().values()]
 
 
@@ -325,6 +336,11 @@ CALLS: dict[str, Callable[[], Any]] = {
         image_prior([given(8, 4).float(), given(784, 8).float()], given(4).float()), torch.float32
     ),
     "load_prior": lambda: both_ways(load_prior("bump"), torch.float32),
+    "encoder_network": lambda: seeded(lambda: encoder_network((2, 3), 4, 5)),
+    "Encoder": lambda: seeing()(images()),
+    "Encoder.to": lambda: seeing().to("cpu", torch.float64)(images()),
+    "filled": lambda: filled(images(), images(1)[0] > 0.4),
+    "load_encoder": lambda: load_encoder("relu-encoder")(images()),
     "draw_codes": lambda: draw_codes(trained(), (2, 3), stream()),
     "draw_codes, around a centre": lambda: draw_codes(ReLUPrior([given(6, 4).float()], given(4).float()), (2,), stream()),
     "closest_in_range": lambda: closest_in_range(trained(), images(), starts=2, iterations=3),
@@ -362,6 +378,7 @@ CALLS: dict[str, Callable[[], Any]] = {
     "recover, a mask": lambda: without_seconds(
         recover(images(), setting=QUICK, signal_prior=trained(), modulator_prior=trained(), mask=images(1)[0] > 0.4)
     ),
+    "infer": lambda: without_seconds(infer(images(), encoder=seeing(), signal_prior=trained(), modulator_prior=trained())),
     "align": lambda: align(images(), images(1)),
     "score": lambda: score(images(), images(1)),
     "distortion": lambda: distortion(np.linspace(-1, 1, 3), 25.0),
@@ -400,6 +417,7 @@ CALLS: dict[str, Callable[[], Any]] = {
     "Autoencoding": lambda: one_step(
         Autoencoding(random_distortions(4, seed=1), AutoencoderSettings((3, 8), steps=1, encoder=5, batch_size=2))
     ),
+    "Encoding": lambda: one_step(Encoding(random_distortions(4, seed=1), ENCODING)),
 }
 
 

@@ -139,14 +139,14 @@ def test_a_tuned_dcgan_is_shipped_as_one(images, tuning, tmp_path, monkeypatch, 
 # Shipped priors
 
 
-def test_every_prior_with_settings_is_shipped_as_they_say_and_no_other():
+def test_everything_with_settings_is_shipped_as_they_say_and_no_other():
     cards = {path.stem: read_json(path) for path in shipped.WEIGHTS.glob("*.json")}
     assert set(cards) == set(RECIPES)
     for name, recipe in RECIPES.items():
         assert cards[name]["settings"] == json.loads(json.dumps(asdict(recipe.settings)))
         assert cards[name]["steps"] == recipe.settings.steps
         assert cards[name]["held_out_images"] == recipe.held_out
-        assert 0 < cards[name].get("nearest_training_image", 0.5) < 1  # of DCGANs that were trained adversarially, none
+        assert 0 < cards[name].get("nearest_training_image", 0.5) < 1  # of encoders and adversarially trained DCGANs, none
 
 
 def test_codes_are_drawn_around_the_centre_with_mean_square_one(rng):

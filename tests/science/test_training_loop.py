@@ -9,6 +9,7 @@ import torch
 from demod.data import distortion_images
 from demod.training.adversarial import Training, TrainingSettings
 from demod.training.autoencoder import AutoencoderSettings, Autoencoding
+from demod.training.encoder import EncoderSettings, Encoding
 from demod.training.loop import CHECKPOINT, check_images, train
 from demod.training.recipes import RECIPES, find_recipe
 
@@ -89,7 +90,7 @@ def test_images_that_are_none_are_refused_by_what_they_are():
 
 
 @pytest.mark.parametrize("seed", [-1, 2**63])
-@pytest.mark.parametrize("name", ["digits", "relu-edge"])
+@pytest.mark.parametrize("name", ["digits", "relu-edge", "encoder"])
 def test_seeds_have_one_range(name, seed):
     with pytest.raises(ValueError, match=rf"seed is {seed}, but it must be"):
         RECIPES[name].changed(seed=seed)
@@ -97,10 +98,15 @@ def test_seeds_have_one_range(name, seed):
 
 
 @pytest.mark.parametrize("name", ["steps", "batch_size"])
-@pytest.mark.parametrize("recipe", ["distortions", "digits-tuned"])
+@pytest.mark.parametrize("recipe", ["distortions", "digits-tuned", "relu-encoder"])
 def test_settings_that_cannot_be_are_refused(recipe, name):
-    with pytest.raises(ValueError, match=f"{name} is 0, but it must be at least 1"):
+    with pytest.raises(ValueError, match=f"{name} is 0, but it must be at least"):
         RECIPES[recipe].changed(**{name: 0})
+
+
+def test_an_encoder_has_steps_after_its_rise():
+    with pytest.raises(ValueError, match="steps is 200, but it must be at least 201"):
+        RECIPES["encoder"].changed(steps=200)
 
 
 def test_an_autoencoder_has_steps_after_its_warm_up():
@@ -137,6 +143,12 @@ def relu():
     return run, [run.encoder, run.decoder]
 
 
+def encoding():
+    settings = EncoderSettings("relu-bump", "relu-edge", steps=2, channels=(2,), hidden=3, batch_size=2, warm_up=1)
+    run = Encoding(distortion_images()[:8], settings)
+    return run, [run.network]
+
+
 @pytest.fixture
 def usual():
     """Torch as it was, after the test."""
@@ -154,7 +166,7 @@ def state(build, path):
     return [value.clone() for network in networks for value in network.state_dict().values()]
 
 
-@pytest.mark.parametrize("build", [dcgan, relu])
+@pytest.mark.parametrize("build", [dcgan, relu, encoding])
 @pytest.mark.parametrize("change", ["float64", "meta", "inference", "no_grad"])
 def test_the_state_of_torch_changes_no_bit_of_a_training(build, change, usual, tmp_path):
     expected = state(build, tmp_path / "expected.safetensors")
