@@ -19,6 +19,7 @@ from demod_book.build.folders import BuildError
 
 PACKAGES = (demod, demod_book)
 SKIPPED = ("__pycache__", ".ipynb_checkpoints")
+UNUSED = "*encoder.*"  # weights that no chapter loads: 13 MB that the book need not carry
 TAG = "py3-none-any"
 WHEEL = f"Wheel-Version: 1.0\nGenerator: demod\nRoot-Is-Purelib: true\nTag: {TAG}\n"
 KEPT = ("METADATA", "entry_points.txt")  # of what the installation knows
@@ -54,7 +55,8 @@ def _files() -> dict[str, Path]:
     """Return the files of the packages, in order: path in the wheel to path here."""
     folders = [Path(str(package.__file__)).parent for package in PACKAGES]
     found = {path.relative_to(folder.parent): path for folder in folders for path in folder.rglob("*") if path.is_file()}
-    return {path.as_posix(): found[path] for path in sorted(found) if not set(path.parts) & set(SKIPPED)}
+    kept = (path for path in sorted(found) if not set(path.parts) & set(SKIPPED) and not path.match(f"weights/{UNUSED}"))
+    return {path.as_posix(): found[path] for path in kept}
 
 
 def _record(contents: dict[str, bytes], own: str) -> bytes:
