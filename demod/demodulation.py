@@ -210,7 +210,7 @@ def infer(
     """Return the answer of a trained encoder to observations y, (*B, 64, 64) in [0, 1]: one pass, and no descent.
 
     It is inference that was learned, on digits under the paper's distortions, and comes without any guarantee. The residual
-    judges each answer; where it is large, `recover`. Memory beyond the answer does not grow with the number of images.
+    judges each answer; where it is large, `recover`. Memory grows by twice the size of the answer, and no more.
 
     Parameters
     ----------
