@@ -109,7 +109,7 @@ def corrected(block: str, numbers: Numbers, *, exactly: bool = False) -> str:
     Raises
     ------
     ValueError
-        If a mark names a number that no chapter of `numbers` glues.
+        If a mark names a number that no chapter of `numbers` records.
     """
     flat = _flatten(numbers)
 

@@ -70,7 +70,7 @@ def test_accepting_rewrites_only_the_numbers_that_left_their_tolerance():
     assert found["a"] == before["a"]
     assert found["b"] == {"n": {"value": 8}, "new": {"value": 0.5, "rtol": 0.05}, "y": {"value": 3.0, "rtol": 0.05}}
     assert compare(now, found) == []
-    assert accept({"b": NUMBERS["b"]}, before).keys() == {"b"}  # what is glued no more goes
+    assert accept({"b": NUMBERS["b"]}, before).keys() == {"b"}  # what is recorded no more goes
 
 
 def test_accepting_rewrites_only_the_arrays_that_left_their_tolerance():
