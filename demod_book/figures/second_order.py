@@ -13,7 +13,7 @@ RESIDUAL = r"$\|w_i \odot x_i - y_0\|\ /\ \|y_0\|$"
 
 
 def plot_residuals(walked: np.ndarray, jumped: np.ndarray, steps: int) -> Figure:
-    """Draw relative residuals (iterations + 1, problems), medians and 10–90 % bands, of all iterations and the first `steps`."""
+    """Draw relative residuals (iterations + 1, problems), medians and 10–90 % bands: all iterations, and the first `steps`."""
     fig, axes = canvas(1, 2, size=(6.4, 3.2), sharey=True)
     changing = int((walked != walked[-1]).any(1).sum())
     for ax, end in zip(axes, (changing, steps), strict=True):
@@ -23,8 +23,9 @@ def plot_residuals(walked: np.ndarray, jumped: np.ndarray, steps: int) -> Figure
             ax.fill_between(range(end + 1), low, high, color=colour, alpha=0.2, linewidth=0)
             ax.semilogy(middle, color=colour, label=label)
         ax.set_xlabel("iteration $i$")
-    axes[0].set(ylabel=RESIDUAL, title="all iterations")
-    axes[1].set(title=f"the first {steps}")
+    axes[0].set_ylabel(RESIDUAL)
+    axes[0].set_title("all iterations", fontsize=10)
+    axes[1].set_title(f"the first {steps}", fontsize=10)
     fig.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=2, frameon=False, fontsize=9)
     return fig
 
