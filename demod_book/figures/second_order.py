@@ -13,7 +13,7 @@ RESIDUAL = r"$\|w_i \odot x_i - y_0\|\ /\ \|y_0\|$"
 
 
 def plot_residuals(walked: np.ndarray, jumped: np.ndarray, steps: int) -> Figure:
-    """Draw relative residuals (iterations + 1, problems), medians and 10–90 % bands: all, and the first `steps` iterations."""
+    """Draw relative residuals (iterations + 1, problems), medians and 10–90 % bands: all, and those of the first `steps`."""
     fig, axes = canvas(1, 2, size=(6.4, 3.2), sharey=True)
     changing = int((walked != walked[-1]).any(1).sum())
     for ax, end in zip(axes, (changing, steps), strict=True):
