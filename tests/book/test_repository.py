@@ -156,7 +156,7 @@ def test_no_formula_has_its_backslashes_doubled(page):
 
 
 PUBLIC = {  # names that stay, with all that they ask for
-    *("descent.algorithm.descend", "demodulation.recover", "cli.train"),
+    *("descent.algorithm.descend", "gauss_newton.algorithm.solve", "demodulation.recover", "cli.train"),
     *("baselines.inversion.solve", "baselines.pca_als.solve", "baselines.phase_retrieval.solve"),
 }
 
