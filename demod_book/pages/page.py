@@ -142,7 +142,9 @@ def short_commit(commit: str | None) -> str:
 
 
 def _show(value: Any) -> str:
-    return ", ".join(map(_show, value)).join("()") if isinstance(value, list) else str(value)
+    if isinstance(value, list):
+        return ", ".join(map(_show, value)).join("()" if len(value) > 1 else ("", ""))  # (1) would be an equation
+    return str(value)
 
 
 def _hashes(found: Mapping[str, str]) -> list[str]:
