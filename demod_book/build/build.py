@@ -31,7 +31,7 @@ from demod_book.build.worker import MODULE, environment, lifeline
 from demod_book.expected.numbers import corrected, read_numbers, results_block
 from demod_book.pages.html import check_html, drop_unread, mend_roles, share_images
 from demod_book.pages.previews import add_previews
-from demod_book.pages.stage import COPIES, stage
+from demod_book.pages.stage import stage
 
 SEED = 2019
 CARD = "build.json"  # inside the book: what it was made from, so that an unchanged book is not made again
@@ -199,7 +199,7 @@ def render(layout: Layout, chapters: list[Job]) -> bool:
         log = (done.stdout + done.stderr).decode("utf-8", "replace")
         said = _complaints(log, layout) or f"it ended with status {done.returncode} and wrote nothing."
         raise BuildError(f"jupyter-book refuses the book:\n{said}\n{remedy(log)}".rstrip())
-    shutil.copytree(layout.stage / COPIES, html / "_sources/chapters", dirs_exist_ok=True)
+    shutil.copytree(layout.copies, html / "_sources/chapters", dirs_exist_ok=True)
     drop_unread(html)
     mend_roles(html)
     share_images(html)

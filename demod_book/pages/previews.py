@@ -76,7 +76,7 @@ def _excerpt(target: Tag) -> list[Tag]:
     if {"proof", "demod-equation", "citation"} & set(classes):
         return [target]
     if "demod-claim" in classes:
-        return list(target.find_all(["p", "summary"], limit=1))
+        return list(target.find_all("p", limit=2))  # the verdict, the statement
     if target.name == "dt":
         said = target.find_next_sibling("dd")
         return [target, *(said.find_all("p", limit=1) if said else [])]

@@ -34,7 +34,6 @@ from demod_book.pages.verdicts import claim_boxes, read_verdicts, verdict_marks
 from demod_book.pages.wheel import write_wheel
 
 MARK = re.compile(r"<!--\s*[\w. -]+?\s*-->")
-COPIES = "copies"  # with outputs, to be given away in place of what Sphinx read
 MATHJAX = ("tex-chtml.js", "a11y", "input", "output", "sre", "ui")
 SPOKEN = ("base.json", "en.json", "nemeth.json")  # what MathJax needs to read formulas aloud in the language of the book
 
@@ -42,7 +41,8 @@ SPOKEN = ("base.json", "en.json", "nemeth.json")  # what MathJax needs to read f
 def stage(layout: Layout) -> Path:
     """Fill `layout.stage` from the sources, the executed notebooks and the figures; return it."""
     folder, notebooks, pages = layout.stage, layout.notebooks(), layout.pages()
-    shutil.rmtree(folder, ignore_errors=True)
+    for old in (folder, layout.copies):
+        shutil.rmtree(old, ignore_errors=True)
     figures, judged = collect_figures(layout.figures, notebooks), read_verdicts(layout.numbers, list(notebooks))
     targets, boxes = find_targets(layout, figures, judged), claim_boxes(judged)
     meanings = marks(layout, notebooks)
@@ -116,7 +116,7 @@ def _copy_offline(layout: Layout, extra: Path) -> None:
         source = with_copied_install(read_notebook(path), repository)
         executed = read_notebook(layout.executed / f"{slug}.ipynb")
         write_json(extra / "notebooks" / path.name, plain_copy(source, executed, works, outputs=False))
-        write_json(layout.stage / COPIES / path.name, plain_copy(source, executed, works, outputs=True))
+        write_json(layout.copies / path.name, plain_copy(source, executed, works, outputs=True))
         _copy(layout.figures / slug, extra / "figures" / slug)
     if layout.notebooks():
         write_wheel(extra / "notebooks")

@@ -388,6 +388,7 @@ def test_a_chapter_begun_from_the_template_runs_alone_and_under_plain_papermill(
     for cell in chapter["cells"][1:]:
         cell["metadata"].pop("mystnb", None)
         if cell["cell_type"] == "markdown":
+            cell["source"] = "".join(cell["source"])
             cell["source"] = " of ".join(f"{{eval}}`{expression}`" for expression in expressions(cell))
     write_book(root, chapter, other)
     assert "trial unchanged" in run(root, only="trial")  # new prose runs nothing

@@ -42,7 +42,10 @@ def test_the_page_shows_the_run_and_how_it_was_made(book):
 
 def test_the_book_carries_its_notebooks_and_a_wheel_of_the_package_beside_them(book):
     carried = {path.name for path in (book / "_build/html/notebooks").iterdir()}
-    assert carried == {"steady.ipynb", f"demod-{version('demod')}-py3-none-any.whl"}
+    assert carried == {
+        *(path.name for path in (book / "chapters").glob("*.ipynb")),
+        f"demod-{version('demod')}-py3-none-any.whl",
+    }
 
 
 def test_a_verdict_stands_in_its_chapter_and_on_the_page_of_verdicts_which_leads_to_it(book):
