@@ -52,9 +52,7 @@ class Layout:
         self.sweeps = self.products / "sweeps"  # a folder for each chapter: the finished tasks of its sweeps
         self.running = self.products / "running"  # a folder for each run that is not over, of no use to another build
         self.stage = self.products / "stage"  # what jupyter-book reads
-        self.copies = (
-            self.products / "copies"
-        )  # the chapters with their outputs, in plain Markdown, as the book gives them away
+        self.copies = self.products / "copies"  # the chapters with their outputs, to be given away
         self.html = self.products / "html"  # the book
 
     def pages(self) -> list[str]:
