@@ -97,7 +97,7 @@ def test_killed_builds_tear_no_book_and_change_no_array(tmp_path, kills):
             last = contents(html)
     assert contents(html).keys() == names
     left = {path.name for path in (root / "_build").iterdir()} - {"running"}  # there only if the last build ran a chapter
-    assert left == {"html", "executed", "figures", "numbers", "stage", "lock"}
+    assert left == {"html", "executed", "figures", "numbers", "stage", "copies", "lock"}
     assert list((root / "_build").glob("running/*")) == []
 
 
