@@ -13,7 +13,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from demod.generators import BatchedGenerator, Generator, ReLUGenerator
+from demod.generators import Generator, ReLUGenerator, pick
 
 
 class Mirrored(Protocol):
@@ -116,8 +116,7 @@ class PlainFactor:
     def keep(self, rows: Tensor) -> None:
         """See `Factor`."""
         self.z, self.v, self.gauge = self.z[rows], self.v[rows], self.gauge[rows]
-        if isinstance(self.G, BatchedGenerator) and self.G.batch:
-            self.G = self.G.pick(rows.nonzero()[:, 0])
+        self.G = pick(self.G, rows.nonzero()[:, 0])
         self._evaluate()
 
 
@@ -215,7 +214,11 @@ class ReLUFactor:
 
     def keep(self, rows: Tensor) -> None:
         """See `Factor`."""
+        self._select(rows)
+        self._evaluate(mirror=True)
+
+    def _select(self, rows: Tensor) -> None:
+        """Go on with the problems where `rows` is true, whose values are yet to be computed."""
         self.z, self.v, self.gauge = self.z[rows], self.v[rows], self.gauge[rows]
         self.weights = tuple(W if W.ndim == 2 else W[rows] for W in self.weights)
         self._allocate()
-        self._evaluate(mirror=True)

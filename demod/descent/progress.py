@@ -3,31 +3,31 @@
 import torch
 from torch import Tensor
 
-from demod.descent.lines import Descent
+from demod.descent.lines import Descent, Product
 from demod.descent.rule import Rule
 
 SHRINK = 0.9  # of the problems in the computation at most so many go on: then the others leave it
 
 
-class Progress:
-    """The state of B problems y (B, ℓ) that a `Descent` moves.
+class Ongoing:
+    """The state of B problems y (B, ℓ) that a `Product` evaluates, of which those that are done leave the computation.
 
-    h, m : the starting codes, replaced by the last finite ones when a problem ends
+    h, m : the starting codes, replaced by the last ones when a problem ends
+    f : the objectives of the problems that are still in the computation, `live` by their numbers; `going` are not yet done
     history : f at the start and after each iteration, (iterations + 1, B)
     fate : converged, diverged, iterations, (3, B)
-    eta : step sizes of the problems that are still in the computation
     """
 
-    def __init__(self, descent: Descent, h: Tensor, m: Tensor, eta: Tensor, rule: Rule) -> None:
-        y = descent.y
-        self.descent, self.h, self.m, self.eta, self.rule = descent, h, m, eta, rule
+    going: Tensor
+
+    def __init__(self, product: Product, h: Tensor, m: Tensor, rule: Rule) -> None:
+        y = product.y
+        self.h, self.m, self.rule, self.changed = h, m, rule, True
         self.y_norm, self.live = y.norm(dim=-1), torch.arange(len(y), device=y.device)
         self.history = y.new_empty(rule.iterations + 1, len(y))
         self.fate = torch.zeros(3, len(y), dtype=torch.long, device=y.device)
-        self.history[:] = self.f = descent.objective()
-        self.fate[0] += descent.is_done(self.f, self.y_norm, rule)
-        self.going = self.fate[0] == 0
-        self.changed = True
+        self.history[:] = self.f = product.objective()
+        self.fate[0] += product.is_done(self.f, self.y_norm, rule)
 
     def goes_on(self) -> bool:
         """Return whether a problem is left; those that are done leave the computation as soon as they are a tenth of it."""
@@ -36,6 +36,28 @@ class Progress:
                 return False
             if count <= SHRINK * len(self.live):
                 self._leave(self.going)
+        return True
+
+    def _leave(self, going: Tensor) -> None:
+        """Go on with the problems where `going` is true."""
+        raise NotImplementedError
+
+
+class Progress(Ongoing):
+    """The state of B problems that a `Descent` moves; the codes that are kept are the last finite ones.
+
+    eta : step sizes of the problems that are still in the computation
+    """
+
+    def __init__(self, descent: Descent, h: Tensor, m: Tensor, eta: Tensor, rule: Rule) -> None:
+        super().__init__(descent, h, m, rule)
+        self.descent, self.eta = descent, eta
+        self.going = self.fate[0] == 0
+
+    def goes_on(self) -> bool:
+        """Return whether a problem is left, and remember where those that are stand."""
+        if not super().goes_on():
+            return False
         self.before = self.descent.first.z, self.descent.second.z
         return True
 

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from demod.descent.factors import Mirrored, ReLUFactor
-from demod.generators import BatchedGenerator, Generator, ReLUGenerator, Restricted, jacobian
+from demod.generators import Generator, ReLUGenerator, Restricted, jacobian, pick
 
 
 class Linearised(Mirrored, Protocol):
@@ -58,10 +58,8 @@ class LinearFactor(ReLUFactor):
 
     def keep(self, rows: Tensor) -> None:
         """See `Linearised`."""
-        self.z, self.v, self.gauge = self.z[rows], self.v[rows], self.gauge[rows]
-        self.weights = tuple(W if W.ndim == 2 else W[rows] for W in self.weights)
         self.observed = None if self.observed is None else self.observed[rows]
-        self._allocate()
+        self._select(rows)
 
     def row_bytes(self) -> int:
         """See `Linearised`."""
@@ -120,8 +118,7 @@ class PlainFactor:
     def keep(self, rows: Tensor) -> None:
         """See `Linearised`."""
         self.z, self.both = self.z[rows], self.both[:, rows]
-        if isinstance(self.G, BatchedGenerator) and self.G.batch:
-            self.G = self.G.pick(rows.nonzero()[:, 0])
+        self.G = pick(self.G, rows.nonzero()[:, 0])
 
     def row_bytes(self) -> int:
         """See `Linearised`."""
@@ -129,5 +126,4 @@ class PlainFactor:
 
     def columns(self, problems: Tensor, entries: Tensor | None, *, out: Tensor) -> None:
         """See `Linearised`."""
-        G = self.G.pick(problems) if isinstance(self.G, BatchedGenerator) and self.G.batch else self.G
-        out.copy_(jacobian(G, self.z[problems])[1].mT)
+        out.copy_(jacobian(pick(self.G, problems), self.z[problems])[1].mT)

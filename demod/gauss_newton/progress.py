@@ -4,49 +4,32 @@ import torch
 from torch import Tensor
 
 from demod.descent.balancing import balanced
-from demod.descent.progress import SHRINK
+from demod.descent.progress import Ongoing
 from demod.descent.rule import Rule
 from demod.gauss_newton.damping import Damping, step
 from demod.gauss_newton.product import LinearisedProduct
 
 
-class Progress:
-    """The state of B problems y (B, ℓ), or of several starts of fewer problems, that a `LinearisedProduct` evaluates.
+class Progress(Ongoing):
+    """The state of B problems, or of several starts of fewer problems, that a `LinearisedProduct` evaluates.
 
-    h, m : the starting codes, replaced by the last ones when a problem ends
     owner : the number of the problem that a row is a start of, (B,)
     solved : which problems have a start that converged, by their numbers; shared among blocks, and updated
-    history : f at the start and after each iteration, (iterations + 1, B)
-    fate : converged, diverged, iterations, (3, B)
     """
 
     def __init__(self, product: LinearisedProduct, h: Tensor, m: Tensor, rule: Rule, owner: Tensor, solved: Tensor) -> None:
-        y = product.y
-        self.product, self.h, self.m, self.rule, self.owner, self.solved = product, h, m, rule, owner, solved
-        self.y_norm, self.live = y.norm(dim=-1), torch.arange(len(y), device=y.device)
-        self.history = y.new_empty(rule.iterations + 1, len(y))
-        self.fate = torch.zeros(3, len(y), dtype=torch.long, device=y.device)
-        self.history[:] = self.f = product.objective()
-        done = product.is_done(self.f, self.y_norm, rule)
-        self.fate[0], self.fate[1] = done, ~self.f.isfinite()
-        solved[owner[done]] = True
+        super().__init__(product, h, m, rule)
+        self.product, self.owner, self.solved = product, owner, solved
+        self.fate[1] = ~self.f.isfinite()
+        solved[owner[self.fate[0] > 0]] = True
         self.going = self.f.isfinite() & ~solved[owner]
-        self.z, self.damping, self.changed = torch.cat([h, m], 1), Damping(self.f), True
+        self.z, self.damping = torch.cat([h, m], 1), Damping(self.f)
 
     def begin(self) -> None:
         """Line 3 at the starts, and the normal equations there."""
         self.product.reflect()
         self.z, self.f = self._codes(), self.product.objective()
         self.gram, self.slope = self.product.normal_equations(self._numbers())
-
-    def goes_on(self) -> bool:
-        """Return whether a problem is left; those that are done leave the computation as soon as they are a tenth of it."""
-        if self.changed:
-            if not (count := int(self.going.sum())):
-                return False
-            if count <= SHRINK * len(self.live):
-                self._leave(self.going)
-        return True
 
     def _leave(self, going: Tensor) -> None:
         self.product.keep(going)
