@@ -35,7 +35,7 @@ from demod.descent import Solution, descend
 from demod.descent.rule import Rule
 from demod.descent.units import unit_of
 from demod.generators import CentredGenerator, Generator, restrict
-from demod.priors.encoder import Encoder, filled, load_encoder
+from demod.priors.encoder import Encoder, check_side, filled, load_encoder
 from demod.priors.image import draw_codes
 
 PIXELS = SIDE * SIDE
@@ -301,8 +301,7 @@ def _descend(
 
 def _check_images(y: Tensor, mask: Tensor | None) -> None:
     check_tensors(y=y)
-    if y.shape[-2:] != (SIDE, SIDE):
-        raise ValueError(f"y has shape {tuple(y.shape)}, but images of 64 × 64 pixels are required; use demod.data.resize.")
+    check_side(y)
     seen = y
     if mask is not None:
         check_tensors(mask=mask)

@@ -108,11 +108,16 @@ class Encoder:
             return Encoder(deepcopy(self.network).to(device, dtype), self.latents)
 
 
+def check_side(y: Tensor) -> None:
+    """Raise unless y is images (*B, 64, 64)."""
+    if y.shape[-2:] != (SIDE, SIDE):
+        raise ValueError(f"y has shape {tuple(y.shape)}, but images of 64 × 64 pixels are required; use demod.data.resize.")
+
+
 def check_pictures(y: Tensor) -> None:
     """Raise unless y is pictures (*B, 64, 64), finite, each with a positive peak."""
     check_precision(y=y)
-    if y.shape[-2:] != (SIDE, SIDE):
-        raise ValueError(f"y has shape {tuple(y.shape)}, but images of 64 × 64 pixels are required; use demod.data.resize.")
+    check_side(y)
     if not (y.amax((-2, -1)) > 0).all():
         raise ValueError("y has a picture without a positive pixel, but each needs one to be seen by; leave it out.")
 

@@ -77,30 +77,26 @@ class Recipe:
         return Autoencoding(self.images(), self.settings, device)
 
 
-RECIPES = (
-    {
-        "digits": Recipe("digits", TrainingSettings(latent=100, base_width=64, steps=3000), held_out=64),
-        "distortions": Recipe(
-            "bump", TrainingSettings(latent=50, base_width=16, steps=5000), held_out=64, held_out_seed=FAMILY_SEED
+RECIPES = {
+    "digits": Recipe("digits", TrainingSettings(latent=100, base_width=64, steps=3000), held_out=64),
+    "distortions": Recipe(
+        "bump", TrainingSettings(latent=50, base_width=16, steps=5000), held_out=64, held_out_seed=FAMILY_SEED
+    ),
+    "digits-tuned": Recipe(
+        "digits",
+        AutoencoderSettings(
+            (100,), steps=1700, dcgan="digits", encoder=32, batch_size=32, decoder_lr=3e-4, noise=0.1, warm_up=200
         ),
-        "digits-tuned": Recipe(
-            "digits",
-            AutoencoderSettings(
-                (100,), steps=1700, dcgan="digits", encoder=32, batch_size=32, decoder_lr=3e-4, noise=0.1, warm_up=200
-            ),
-            held_out=64,
-        ),
-        "relu-digits": Recipe("digits", AutoencoderSettings((100, 1000), steps=12_000, noise=0.05), held_out=500),
-    }
-    | {
+        held_out=64,
+    ),
+    "relu-digits": Recipe("digits", AutoencoderSettings((100, 1000), steps=12_000, noise=0.05), held_out=500),
+    **{
         f"relu-{family}": Recipe(family, AutoencoderSettings((50, 250), steps=8_000, encoder=256, noise=0.02), held_out=500)
         for family in FAMILIES
-    }
-    | {
-        "encoder": Recipe("digits", EncoderSettings("digits-tuned", "distortions", steps=5000), held_out=128),
-        "relu-encoder": Recipe("digits", EncoderSettings("relu-digits", "relu-bump", steps=3500), held_out=128),
-    }
-)
+    },
+    "encoder": Recipe("digits", EncoderSettings("digits-tuned", "distortions", steps=5000), held_out=128),
+    "relu-encoder": Recipe("digits", EncoderSettings("relu-digits", "relu-bump", steps=3500), held_out=128),
+}
 
 
 def find_recipe(name: str) -> Recipe:
