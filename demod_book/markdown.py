@@ -11,11 +11,14 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 def box(css: str, *blocks: str, name: str = "") -> str:
     """Return `blocks` of Markdown in a division of the class `css`; a link to #`name` leads to it."""
-    anchor = f' id="{name}"' if name else ""
-    return "\n\n".join([f'<div class="{css}"{anchor}>', *blocks, "</div>"])
+    return "\n\n".join([_opened("div", css, name), *blocks, "</div>"])
 
 
 def fold(css: str, summary: str, *blocks: str, name: str = "") -> str:
     """Return `blocks` folded under the line `summary`, in a box of the class `css`; a link to #`name` leads to it."""
+    return "\n\n".join([f"{_opened('details', css, name)}<summary>", summary, "</summary>", *blocks, "</details>"])
+
+
+def _opened(tag: str, css: str, name: str) -> str:
     anchor = f' id="{name}"' if name else ""
-    return "\n\n".join([f'<details class="{css}"{anchor}><summary>', summary, "</summary>", *blocks, "</details>"])
+    return f'<{tag} class="{css}"{anchor}>'

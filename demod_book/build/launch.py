@@ -16,7 +16,7 @@ import yaml
 
 from demod.artifacts import atomic_path
 from demod_book.build.folders import BuildError, Layout
-from demod_book.build.notebooks import INSTALL, Notebook, code_cells, read_notebook, tags
+from demod_book.build.notebooks import INSTALL, Cell, Notebook, code_cells, read_notebook, tags
 
 ADDRESS = re.compile(r"https://github\.com/[\w.-]+/[\w.-]+")
 URL_LINE = re.compile(r'^(  url: )"[^"]*"', re.MULTILINE)
@@ -56,10 +56,14 @@ def copied_install_cell(repository: dict[str, Any]) -> str:
 def with_copied_install(notebook: Notebook, repository: dict[str, Any]) -> Notebook:
     """Return a copy of `notebook` whose cell tagged "install" is that of a copy."""
     copied = copy.deepcopy(notebook)
-    for _, cell in code_cells(copied):
-        if INSTALL in tags(cell):
-            cell["source"] = copied_install_cell(repository)
+    for _, cell in _install_cells(copied):
+        cell["source"] = copied_install_cell(repository)
     return copied
+
+
+def _install_cells(notebook: Notebook) -> list[tuple[int, Cell]]:
+    """Return the cells tagged "install" with their numbers."""
+    return [(number, cell) for number, cell in code_cells(notebook) if INSTALL in tags(cell)]
 
 
 def install_cell(repository: dict[str, Any]) -> str:
@@ -73,8 +77,8 @@ def check_install_cell(notebook: Notebook, repository: dict[str, Any]) -> list[s
     """Return what is wrong with the cell tagged "install", if the notebook has one."""
     return [
         f"cell {number} installs demod from elsewhere than _config.yml says; `make address URL=<url>` sets both"
-        for number, cell in code_cells(notebook)
-        if INSTALL in tags(cell) and cell["source"] != install_cell(repository)
+        for number, cell in _install_cells(notebook)
+        if cell["source"] != install_cell(repository)
     ]
 
 
@@ -123,8 +127,8 @@ def set_address(layout: Layout, url: str) -> list[Path]:
     contents = {config: written}
     for path in (*layout.notebooks().values(), *layout.root.glob("templates/*.ipynb")):
         notebook = read_notebook(path)
-        stale = [cell for _, cell in code_cells(notebook) if INSTALL in tags(cell)]
-        for cell in stale:
+        stale = _install_cells(notebook)
+        for _, cell in stale:
             cell["source"] = install_cell(repository)
         if stale:
             contents[path] = nbformat.writes(notebook) + "\n"

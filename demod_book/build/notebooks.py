@@ -98,6 +98,13 @@ def tags(cell: Cell) -> list[str]:
     return cell.get("metadata", {}).get("tags", [])
 
 
+def give_outputs(notebook: Notebook, executed: Notebook) -> None:
+    """Give the code cells of `notebook` the outputs of those of `executed`, without stderr: progress bars; warnings fail."""
+    for (_, cell), (_, done) in zip(code_cells(notebook), code_cells(executed), strict=True):
+        cell["outputs"] = [output for output in done["outputs"] if output.get("name") != "stderr"]
+        cell["execution_count"] = done["execution_count"]
+
+
 def title(notebook: Notebook) -> str:
     """Return the title of a notebook, the first line of its Markdown that begins with "# "; empty if there is none."""
     prose = "\n".join(cell["source"] for cell in notebook["cells"] if cell["cell_type"] == "markdown")

@@ -4,9 +4,10 @@ import re
 
 from demod_book.build.folders import Layout
 from demod_book.build.notebooks import Notebook, read_notebook
+from demod_book.pages.plain import CITED
 from demod_book.pages.stage import MARK, marks
 
-CITE = re.compile(r"\{cite(?::\w+)?\}`([^`]+)`|\]\(references\.md#([\w:-]+)\)")
+CITE = re.compile(r"\{cite(?::\w+)?\}`([^`]+)`")
 KEY = re.compile(r"^\s*@\w+\s*\{\s*([^,\s]+)", re.MULTILINE)
 SENTENCE = re.compile(r"(?<=[.?!:])\s+")
 TELLING = 25  # characters: what is shorter, or a heading, an author may well say himself
@@ -23,7 +24,8 @@ def check_prose(layout: Layout, slugs: list[str]) -> list[str]:
     problems = []
     for slug in slugs:
         prose = "\n\n".join(_texts(read_notebook(paths[slug])))
-        cited = [re.sub(r"\{.*?\}", "", key).strip() for found in CITE.findall(prose) for key in "".join(found).split(",")]
+        cited = [re.sub(r"\{.*?\}", "", key).strip() for found in CITE.findall(prose) for key in found.split(",")]
+        cited += [found["key"] for found in CITED.finditer(prose)]
         unknown = [mark for mark in MARK.findall(prose) if mark not in meanings and not mark.startswith(later)]
         found = [f"{key} is cited, but references.bib has no such work" for key in cited if key not in works]
         found += [f"{mark} stands for nothing; correct it, or record that number in its chapter" for mark in unknown]

@@ -9,7 +9,6 @@ JupyterLab runs them late, often after all code: an expression must not use a na
 import ast
 import builtins
 import re
-from collections.abc import Mapping
 
 from nbformat.v4 import new_code_cell
 
@@ -60,11 +59,11 @@ def with_captions(notebook: Notebook) -> Notebook:
 
 def check_texts(notebook: Notebook) -> list[str]:
     """Return what is wrong with the expressions in the prose, and with captions, before anything runs."""
+    bound = {number: _names(ast.parse(cell_code(cell)), ast.Store) for number, cell in code_cells(notebook)}
+    assigned = {name: number for number, names in bound.items() for name in names}  # last, loops included
     problems, known = [], set(dir(builtins))
-    assigned = _assigned_last(notebook)
     for number, cell in enumerate(notebook["cells"], 1):
-        if cell["cell_type"] == "code":
-            known |= _names(ast.parse(cell_code(cell)), ast.Store)
+        known |= bound.get(number, set())
         found = expressions(cell)
         if found and CAPTION in tags(cell):
             problems.append(f"cell {number} is a caption and shows numbers; show them in the prose")
@@ -84,12 +83,6 @@ def check_texts(notebook: Notebook) -> list[str]:
                 for name in sorted(used) if assigned.get(name, 0) > number
             ]  # fmt: skip
     return problems
-
-
-def _assigned_last(notebook: Notebook) -> Mapping[str, int]:
-    """Return the number of the last cell that binds each name, loops included."""
-    cells = [(number, _names(ast.parse(cell_code(cell)), ast.Store)) for number, cell in code_cells(notebook)]
-    return {name: number for number, names in cells for name in names}
 
 
 def _names(tree: ast.AST, context: type[ast.expr_context]) -> set[str]:

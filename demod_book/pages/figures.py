@@ -7,7 +7,7 @@ it. Links are those of a page beside the chapters; `sources` says whether the bo
 import ast
 import html
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from itertools import groupby
 from pathlib import Path
@@ -130,14 +130,21 @@ def _box(figure: Figure, sources: bool) -> str:
 
 def drawings(notebook: Notebook) -> dict[str, Drawing]:
     """Return the figures that a notebook draws by a literal name, `chapter.figure(fig, "name", …)`, in order."""
-    names, found = imported_as(ast.parse(python_code(notebook))).items(), {}
+    names, found = imported_as(ast.parse(python_code(notebook))).items(), dict[str, Drawing]()
     drawers = {name: ".".join(dotted.split(".")[:3]) for name, dotted in names if dotted.startswith(DRAWERS)}
     for _, cell in code_cells(notebook):
         nodes = list(ast.walk(ast.parse(cell_code(cell))))
         called = {drawers[node.id] for node in nodes if isinstance(node, ast.Name) and node.id in drawers}
         drawing = Drawing(cell["metadata"].get("mystnb", {}), tuple(sorted(called or set(drawers.values()))))
-        for node in nodes:
-            match node:
-                case ast.Call(func=ast.Attribute(attr="figure"), args=[_, ast.Constant(value=str(name)), *_]):
-                    found[name] = drawing
+        found |= dict.fromkeys(drawn_names(nodes), drawing)
+    return found
+
+
+def drawn_names(nodes: Iterable[ast.AST]) -> list[str]:
+    """Return the names of the figures that are drawn by `nodes`."""
+    found = []
+    for node in nodes:
+        match node:
+            case ast.Call(func=ast.Attribute(attr="figure"), args=[_, ast.Constant(value=str(name)), *_]):
+                found.append(name)
     return found

@@ -15,7 +15,7 @@ from pathlib import Path
 from demod_book.build.notebooks import Notebook, cell_code, code_cells, imported_as, python_code, read_notebook
 from demod_book.claims.ledger import LEDGER
 from demod_book.markdown import box
-from demod_book.pages.figures import Figure
+from demod_book.pages.figures import Figure, drawn_names
 from demod_book.pages.layers import Layer, draw
 from demod_book.pages.mentions import CLAIM, STATEMENTS, mentions
 from demod_book.pages.reference import reference_modules
@@ -47,11 +47,12 @@ def dependency_graph(root: Path, targets: Mapping[str, str], figures: list[Figur
     """Return the graph of the book in `root`; links are those of a page beside the chapters, `targets` of `find_targets`."""
     address = {name: f"{page.removeprefix('chapters/')}.html#{anchor}" for name, page, anchor in _split(targets)}
     statements = [name for name in STATEMENTS if _node(name) not in CONDITIONS] + ["Figure 1", "Figure 2"]
+    modules = reference_modules()
     graph = Graph({
         "Claims": {name: address.get(f"{CLAIM}{name}", "verdicts.html") for name in LEDGER},
         "Statements": {_node(name): address.get(name, "") for name in statements},
         "Conditions": {name: f"paper.html#{anchor}" for name, anchor in CONDITIONS.items()},
-        "Modules": {f"demod.{name}": f"../package/{name}.html" for name in reference_modules() if name != "figures"},
+        "Modules": {f"demod.{name}": f"../package/{name}.html" for name in modules if name != "figures"},
         "Figures": {_figure(figure): f"{figure.notebook.stem}.html#{figure.label}" for figure in figures},
     })  # fmt: skip
     for claim in LEDGER.values():
@@ -59,7 +60,7 @@ def dependency_graph(root: Path, targets: Mapping[str, str], figures: list[Figur
     for label, text in BLOCK.findall((root / PAPER).read_text(encoding="utf-8")):
         for name in (name for name, anchor in STATEMENTS.items() if anchor == label):
             graph.point(_node(name), (end for end in _named(text) if end in CONDITIONS))
-    for name, paths in reference_modules().items():
+    for name, paths in modules.items():
         for start in _named("\n".join(_docstrings(paths))):
             graph.point(start, [f"demod.{name}"])
     for path in dict.fromkeys(figure.notebook for figure in figures):
@@ -107,22 +108,12 @@ def modules_behind(notebook: Notebook) -> dict[str, set[str]]:
     statements = [node for _, cell in code_cells(notebook) for node in ast.parse(cell_code(cell)).body]
     found = {}
     for number, statement in enumerate(statements):
-        for drawn in _drawn(statement):
+        for drawn in drawn_names(ast.walk(statement)):
             needed = _read(statement)
             for earlier in reversed(statements[:number]):
                 if _written(earlier) & needed:
                     needed |= _read(earlier)
             found[drawn] = {family[name] for name in needed if name in family}
-    return found
-
-
-def _drawn(statement: ast.stmt) -> list[str]:
-    """Return the names of the figures that a statement draws."""
-    found = []
-    for node in ast.walk(statement):
-        match node:
-            case ast.Call(func=ast.Attribute(attr="figure"), args=[_, ast.Constant(value=str(name)), *_]):
-                found.append(name)
     return found
 
 

@@ -8,13 +8,8 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from html import escape
 
-ROW, TOP, GAP, PAD, LETTER = (
-    24,
-    40,
-    48,
-    8,
-    5.9,
-)  # pixels: of a row, above the rows, between columns, beside a word, of a letter
+ROW, TOP, GAP = 24, 40, 48  # pixels: of a row, above the rows, between columns
+PAD, LETTER = 8, 5.9  # beside a word, and of a letter
 PASSES = 8
 
 

@@ -19,26 +19,30 @@ from demod_book.pages.mentions import CLAIM, mentions
 TARGETS = "targets.json"
 CODE = (nodes.literal, nodes.literal_block, nodes.math, nodes.math_block, nodes.comment, addnodes.desc_signature)
 LEFT_ALONE = (*CODE, nodes.title, nodes.reference, nodes.citation, nodes.rubric)
-ANCHOR = re.compile(r"<(/?)(?:a|summary)\b", re.IGNORECASE)  # no link stands in another, nor in what folds a box
+OPENED = re.compile(r"<(/?)(?:a|summary)\b", re.IGNORECASE)  # no link stands in another, nor in what folds a box
 log = logging.getLogger(__name__)
 
 
 def setup(app: Any) -> dict[str, Any]:
     """Register the extension."""
-    app.connect("doctree-resolved", _link)
+    targets: dict[str, str] = {}
+    app.connect("builder-inited", lambda app: targets.update(_read(Path(app.srcdir) / TARGETS)))
+    app.connect("doctree-resolved", lambda app, doctree, page: _link(app, doctree, page, targets))
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}
 
 
-def _link(app: Any, doctree: nodes.document, page: str) -> None:
-    """Replace the mentions in the text of `page` by links to their targets, as `targets.json` lists them: page#anchor."""
-    path = Path(app.srcdir) / TARGETS
-    targets = read_json(path) if path.is_file() else {}
-    inside_link = False
+def _read(path: Path) -> dict[str, str]:
+    """Return where mentions lead, page#anchor; nowhere if nobody said."""
+    return read_json(path) if path.is_file() else {}
+
+
+def _link(app: Any, doctree: nodes.document, page: str, targets: dict[str, str]) -> None:
+    """Replace the mentions in the text of `page` by links to their targets."""
+    opened = 0  # of what is written as HTML: a beginning, a text, an end
     for node in list(doctree.findall(lambda node: isinstance(node, nodes.Text | nodes.raw))):
-        if isinstance(node, nodes.raw):  # a link written as HTML: its beginning, its text, its end
-            for closing in ANCHOR.findall(node.astext()):
-                inside_link = not closing
-        elif isinstance(node.parent, nodes.raw) or inside_link or _within(node, LEFT_ALONE):
+        if isinstance(node, nodes.raw):
+            opened += sum(-1 if closing else 1 for closing in OPENED.findall(node.astext()))
+        elif isinstance(node.parent, nodes.raw) or opened or _within(node, LEFT_ALONE):
             continue
         elif pieces := _pieces(app, node, page, targets):
             node.parent.replace(node, pieces)

@@ -13,7 +13,7 @@ from nbformat.v4 import new_code_cell
 
 from demod.data import MNIST_SHA256
 from demod_book.build.folders import BuildError
-from demod_book.build.notebooks import Cell, Notebook, code_cells
+from demod_book.build.notebooks import Cell, Notebook, code_cells, give_outputs
 from demod_book.markdown import table
 
 TITLE = re.compile(r"^# .*$", re.MULTILINE)
@@ -32,10 +32,9 @@ HASH = 16  # digits shown; the whole hash stands in the files
 
 def add_outputs(notebook: Notebook, executed: Notebook, boxes: Mapping[str, str]) -> None:
     """Give the code cells of `notebook` the outputs of the same cells of `executed`, claims as in `boxes`, by claim."""
-    for (_, cell), (_, done) in zip(code_cells(notebook), code_cells(executed), strict=True):
-        shown = [output for output in done["outputs"] if output.get("name") != "stderr"]  # progress bars: warnings fail
-        cell["outputs"], cell["execution_count"] = shown, done["execution_count"]
-        for output in shown:
+    give_outputs(notebook, executed)
+    for _, cell in code_cells(notebook):
+        for output in cell["outputs"]:
             if name := output.get("metadata", {}).get("demod", {}).get("claim"):
                 output["data"]["text/markdown"] = boxes[name]
         _describe(cell)
@@ -142,9 +141,10 @@ def short_commit(commit: str | None) -> str:
 
 
 def _show(value: Any) -> str:
-    if isinstance(value, list):
-        return ", ".join(map(_show, value)).join("()" if len(value) > 1 else ("", ""))  # (1) would be an equation
-    return str(value)
+    if not isinstance(value, list):
+        return str(value)
+    shown = ", ".join(map(_show, value))
+    return shown if len(value) == 1 else f"({shown})"  # (1) would be an equation
 
 
 def _hashes(found: Mapping[str, str]) -> list[str]:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from pybtex.database import parse_file
 
-from demod_book.build.notebooks import Notebook, code_cells
+from demod_book.build.notebooks import Notebook, give_outputs
 from demod_book.build.texts import insert_texts
 
 SOLUTION = re.compile(r"^:::\{admonition\} (?P<title>.*)\n:class:.*\n(?P<body>(?:.*\n)*?):::$", re.MULTILINE)
@@ -30,9 +30,7 @@ def plain_copy(notebook: Notebook, executed: Notebook, works: dict[str, str], *,
         if cell["cell_type"] == "markdown":
             cell["source"] = plain_text(cell["source"], works)
     if outputs:
-        for (_, cell), (_, done) in zip(code_cells(plain), code_cells(executed), strict=True):
-            shown = [output for output in done["outputs"] if output["output_type"] != "stream" or output["name"] != "stderr"]
-            cell["outputs"], cell["execution_count"] = shown, done["execution_count"]
+        give_outputs(plain, executed)
     return plain
 
 

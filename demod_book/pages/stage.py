@@ -9,6 +9,7 @@ and plotly.js come from their Python packages.
 import re
 import shutil
 from collections.abc import Mapping
+from dataclasses import dataclass
 from importlib.metadata import distribution
 from importlib.resources import files
 from pathlib import Path
@@ -21,9 +22,10 @@ from demod_book.build.folders import BuildError, Layout
 from demod_book.build.launch import read_repository, with_buttons, with_copied_install
 from demod_book.build.notebooks import Notebook, read_notebook
 from demod_book.build.texts import insert_texts, with_captions
+from demod_book.claims.judge import Judged
 from demod_book.expected.numbers import read_numbers
 from demod_book.pages.citation import citation
-from demod_book.pages.figures import collect_figures, figure_marks
+from demod_book.pages.figures import Figure, collect_figures, figure_marks
 from demod_book.pages.graph import graph_mark
 from demod_book.pages.linking import TARGETS
 from demod_book.pages.page import add_banner, add_outputs, banner, fold_code, footer
@@ -43,9 +45,8 @@ def stage(layout: Layout) -> Path:
     folder, notebooks, pages = layout.stage, layout.notebooks(), layout.pages()
     for old in (folder, layout.copies):
         shutil.rmtree(old, ignore_errors=True)
-    figures, judged = collect_figures(layout.figures, notebooks), read_verdicts(layout.numbers, list(notebooks))
-    targets, boxes = find_targets(layout, figures, judged), claim_boxes(judged)
-    meanings = marks(layout, notebooks)
+    left = _left(layout, notebooks)
+    meanings, boxes = _meanings(layout, notebooks, left), claim_boxes(left.judged)
     reference = reference_modules() if INTRODUCTION in pages else {}
     written = {f"package/{name}.md": reference_page(name, sources) for name, sources in reference.items()}
     for page in (page for page in pages if (layout.root / f"{page}.md").is_file()):
@@ -56,7 +57,7 @@ def stage(layout: Layout) -> Path:
     for name, content in written.items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_text(content, encoding="utf-8")
-    write_json(folder / TARGETS, targets)
+    write_json(folder / TARGETS, left.targets)
     for slug, path in notebooks.items():
         write_json(folder / path.relative_to(layout.root), page_of(slug, layout, boxes, meanings))
     for name in ("references.bib", "assets", "ARCHITECTURE.md"):
@@ -65,14 +66,31 @@ def stage(layout: Layout) -> Path:
     return folder
 
 
+@dataclass(frozen=True)
+class Left:
+    """What the chapters left: their figures, their judged claims, and where what prose may mention leads."""
+
+    figures: list[Figure]
+    judged: dict[str, Judged]
+    targets: dict[str, str]
+
+
+def _left(layout: Layout, notebooks: Mapping[str, Path]) -> Left:
+    figures, judged = collect_figures(layout.figures, notebooks), read_verdicts(layout.numbers, list(notebooks))
+    return Left(figures, judged, find_targets(layout, figures, judged))
+
+
 def marks(layout: Layout, notebooks: Mapping[str, Path]) -> dict[str, str]:
     """Return what each mark stands for, in MyST, on a page under chapters/, where `notebooks` have run."""
+    return _meanings(layout, notebooks, _left(layout, notebooks))
+
+
+def _meanings(layout: Layout, notebooks: Mapping[str, Path], left: Left) -> dict[str, str]:
     cited = layout.root / "CITATION.cff"
     found = {"modules": module_table(), "citation": citation(cited) if cited.is_file() else ""}
-    figures, judged = collect_figures(layout.figures, notebooks), read_verdicts(layout.numbers, list(notebooks))
-    found |= figure_marks(figures, sources=INTRODUCTION in layout.pages())
-    found |= verdict_marks(judged, notebooks) | treating(notebooks)
-    found |= graph_mark(layout.root, find_targets(layout, figures, judged), figures)
+    found |= figure_marks(left.figures, sources=INTRODUCTION in layout.pages())
+    found |= verdict_marks(left.judged, notebooks) | treating(notebooks)
+    found |= graph_mark(layout.root, left.targets, left.figures)
     for slug, numbers in read_numbers(layout.numbers, notebooks).items():
         found |= {f"{slug}.{name}": number["text"] for name, number in numbers.items()}
     return {f"<!-- {name} -->": meaning for name, meaning in found.items()}
