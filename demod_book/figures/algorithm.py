@@ -18,6 +18,8 @@ from demod_book.figures.style import (
     WITH_CHECK,
     WITHOUT_CHECK,
     canvas,
+    grouped_bars,
+    size_of,
 )
 
 CHECKS = {"every iteration": WITH_CHECK, "first iteration only": FIRST_CHECK, "never": WITHOUT_CHECK}
@@ -63,14 +65,6 @@ def plot_endings(values: np.ndarray, valleys: np.ndarray) -> Figure:
 
 def plot_speed(rows: list[dict[str, Any]]) -> Figure:
     """Draw the time per iteration and problem of each method, one group of bars for each size of the benchmark."""
-    methods = list(rows[0]["microseconds"])
-    fig, ax = canvas(size=(6.4, 0.62 * len(rows) + 1.2))
-    height = 0.8 / len(methods)
-    for k, (method, colour) in enumerate(zip(methods, (GREY, GREEN, SKY, ORANGE, PURPLE), strict=False)):
-        place = -np.arange(len(rows)) - k * height
-        ax.barh(place, [row["microseconds"][method] for row in rows], height, color=colour, label=method)
-    names = ["·".join(map(str, (row["n"], *row["inner"], row["ell"]))) + f"\n{row['problems']} problems" for row in rows]
-    ax.set_yticks(-np.arange(len(rows)) - 0.4 + height / 2, names, fontsize=8)
-    ax.set(xlabel="µs per iteration and problem", xscale="log")
-    fig.legend(*ax.get_legend_handles_labels(), loc="outside lower center", ncols=3, frameon=False, fontsize=9)
-    return fig
+    names = [f"{size_of(row)}\n{row['problems']} problems" for row in rows]
+    times, colours = [row["microseconds"] for row in rows], (GREY, GREEN, SKY, ORANGE, PURPLE)
+    return grouped_bars(times, names, colours, "µs per iteration and problem", 0.62)

@@ -5,7 +5,20 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
-from demod_book.figures.style import BLACK, BLUE, GREEN, GREY, ORANGE, PURPLE, SKY, VERMILION, YELLOW, canvas
+from demod_book.figures.style import (
+    BLACK,
+    BLUE,
+    GREEN,
+    GREY,
+    ORANGE,
+    PURPLE,
+    SKY,
+    VERMILION,
+    YELLOW,
+    canvas,
+    grouped_bars,
+    size_of,
+)
 
 WALK, JUMP = BLUE, ORANGE  # Algorithm 1 and Gauss–Newton
 WALKS, JUMPS = (BLUE, SKY), (ORANGE, VERMILION, PURPLE, GREEN)  # by how many starts
@@ -78,19 +91,7 @@ def plot_zeros(ratios: np.ndarray, kinds: dict[str, np.ndarray]) -> Figure:
 
 def plot_costs(rows: list[dict[str, Any]]) -> Figure:
     """Draw the time to solution of each method, one group of bars for each size of the benchmark."""
-    methods = list(rows[0]["milliseconds"])
-    fig, ax = canvas(size=(6.4, 0.75 * len(rows) + 1.2))
-    height = 0.8 / len(methods)
-    for k, (method, colour) in enumerate(zip(methods, (GREY, JUMP, WALK, GREEN, PURPLE), strict=False)):
-        place = -np.arange(len(rows)) - k * height
-        ax.barh(place, [row["milliseconds"][method] for row in rows], height, color=colour, label=method)
-    names = ["·".join(map(str, (row["n"], *row["inner"], row["ell"]))) for row in rows]
     kinds = ["networks of their own" if row["own networks"] else "shared networks" for row in rows]
-    ax.set_yticks(
-        -np.arange(len(rows)) - 0.4 + height / 2,
-        [f"{name}\n{kind}" for name, kind in zip(names, kinds, strict=True)],
-        fontsize=8,
-    )
-    ax.set(xlabel="ms per problem to a relative residual of $10^{-10}$", xscale="log")
-    fig.legend(*ax.get_legend_handles_labels(), loc="outside lower center", ncols=3, frameon=False, fontsize=9)
-    return fig
+    names = [f"{size_of(row)}\n{kind}" for row, kind in zip(rows, kinds, strict=True)]
+    times, colours = [row["milliseconds"] for row in rows], (GREY, JUMP, WALK, GREEN, PURPLE)
+    return grouped_bars(times, names, colours, "ms per problem to a relative residual of $10^{-10}$", 0.75)

@@ -3,6 +3,7 @@
 The palette is that of Okabe and Ito, told apart by colour-blind readers; the same thing has the same colour everywhere.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -48,6 +49,27 @@ def canvas(rows: int = 1, columns: int = 1, *, size: tuple[float, float] = (6.0,
         if ax.name == "rectilinear":
             ax.spines[["top", "right"]].set_visible(False)
     return fig, grid
+
+
+def grouped_bars(
+    rows: list[dict[str, float]], names: list[str], colours: Sequence[str], label: str, inches: float
+) -> Figure:
+    """Draw one group of bars, so many inches high, for each row, method to value, on a logarithmic axis."""
+    fig, ax = canvas(size=(6.4, inches * len(rows) + 1.2))
+    methods = list(rows[0])
+    height = 0.8 / len(methods)
+    groups = -np.arange(len(rows))
+    for k, (method, colour) in enumerate(zip(methods, colours, strict=False)):
+        ax.barh(groups - k * height, [row[method] for row in rows], height, color=colour, label=method)
+    ax.set_yticks(groups - 0.4 + height / 2, names, fontsize=8)
+    ax.set(xlabel=label, xscale="log")
+    fig.legend(*ax.get_legend_handles_labels(), loc="outside lower center", ncols=3, frameon=False, fontsize=9)
+    return fig
+
+
+def size_of(row: dict[str, Any]) -> str:
+    """Return the sizes of the networks of a row of a benchmark, as in "10·100·1000"."""
+    return "·".join(map(str, (row["n"], *row["inner"], row["ell"])))
 
 
 def show_image(ax: Axes, image: np.ndarray) -> None:
