@@ -107,7 +107,7 @@ address: $(READY)  ## give the repository its address, URL=<url>: launch buttons
 
 weights: $(READY)  ## train all priors and encoders and ship them in demod/weights (hours on a CPU)
 	@for prior in distortions digits digits-tuned \
-	  relu-digits relu-bump relu-bumps relu-edge relu-stripes relu-digit encoder relu-encoder; do \
+	  relu-digits relu-bump relu-bumps relu-edge relu-stripes relu-digit encoder encoder-refinement relu-encoder; do \
 	  $(BIN)/demod train $$prior || exit 1; done
 
 bench: $(READY)  ## run the comparisons of benchmarks/

@@ -24,12 +24,12 @@ from torch.nn.functional import conv2d, conv_transpose2d
 
 from demod.artifacts import machine, write_json
 from demod.dcgan import load_generator, shipped_network
-from demod.demodulation import BEST_SETTING, PIXELS, drawn_problems
+from demod.demodulation import FIRST_ORDER_SETTING, PIXELS, drawn_problems
 from demod.descent import descend
 from demod.priors.image import ImageGenerator
 
 RESULT = Path(__file__).parents[1] / "demod_book" / "results" / "benchmark-recovery.json"
-STEP, MOMENTUM, CHECK_EVERY = BEST_SETTING.step, BEST_SETTING.momentum, BEST_SETTING.reflect_every
+STEP, MOMENTUM, CHECK_EVERY = FIRST_ORDER_SETTING.step, FIRST_ORDER_SETTING.momentum, FIRST_ORDER_SETTING.reflect_every
 Codes = tuple[Tensor, Tensor]
 
 

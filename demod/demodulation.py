@@ -1,7 +1,7 @@
 """The experiment of Section 4: remove a modulator from an image with two trained generators.
 
-An observation is y = w0 ⊙ x0 on 64 × 64 pixels, all in [0, 1]. Algorithm 1 runs on the trained generators. A `Setting`
-counts its step size in units of the mean-squared loss ‖w ⊙ x - y‖²/4096, as published: it is η · 4096/2 of (2).
+An observation is y = w0 ⊙ x0 on 64 × 64 pixels, all in [0, 1]. Algorithm 1, or Gauss–Newton, runs on the trained generators,
+as a setting of `demod.settings` says.
 
 Recovered images are known up to a factor. Scores are taken after aligning the estimate x̂ by a* = ⟨x̂, x⟩/‖x̂‖²,
 
@@ -12,7 +12,7 @@ the peak being 1, and structural similarity on the aligned estimate.
 
 import time
 from dataclasses import asdict, dataclass
-from math import inf, nan
+from math import nan
 
 import numpy as np
 import torch
@@ -22,21 +22,28 @@ from demod.arguments import (
     check_alike,
     check_counts,
     check_generator,
-    check_numbers,
     check_precision,
     check_seed,
     check_tensors,
     told,
 )
-from demod.baselines.shading import LEAST_PEAK
 from demod.data import SIDE, invert, load_mnist, mnist_available, random_distortions, resize
 from demod.dcgan import load_generator
-from demod.descent import Solution, descend
-from demod.descent.rule import Rule
+from demod.descent import descend
 from demod.descent.units import unit_of
-from demod.generators import CentredGenerator, Generator, restrict
+from demod.gauss_newton import solve
+from demod.generators import CentredGenerator, Generator, ReLUGenerator, networks, restrict
 from demod.priors.encoder import Encoder, check_side, filled, load_encoder
-from demod.priors.image import draw_codes
+from demod.priors.image import ImageGenerator, draw_codes
+from demod.settings import BEST_SETTING as BEST_SETTING
+from demod.settings import FAST_SETTING as FAST_SETTING
+from demod.settings import FIRST_ORDER_SETTING as FIRST_ORDER_SETTING
+from demod.settings import NOTEBOOK_SETTING as NOTEBOOK_SETTING
+from demod.settings import PAPER_SETTING as PAPER_SETTING
+from demod.settings import RELU_SETTING as RELU_SETTING
+from demod.settings import GaussNewtonSetting as GaussNewtonSetting
+from demod.settings import Setting as Setting
+from demod.torch_state import multiplies_bfloat16
 
 PIXELS = SIDE * SIDE
 DRAWN_STREAM = 1
@@ -45,56 +52,6 @@ ENCODER = "encoder"  # to the codes of these
 AT_ONCE = 64  # images that `infer` decodes at once
 MNIST_DIGITS = "MNIST test digits"
 DRAWN_DIGITS = "digits drawn from the shipped generator: MNIST was not at hand (`demod data` fetches it)"
-
-
-@dataclass(frozen=True)
-class Setting:
-    """How Algorithm 1 runs on images.
-
-    step : step size in units of the mean-squared loss
-    momentum, iterations, reflect_every, balance, simultaneous : as in `descend`, whose rule they make
-    starts : runs from independent starting codes, of which the one with the least residual is kept
-    brightened_below : an image whose peak is below this is divided by its peak before the descent, in (0, 1]
-
-    Raises
-    ------
-    ValueError, TypeError
-        If a setting is out of its range or of another type.
-    """
-
-    step: float
-    momentum: float
-    iterations: int
-    reflect_every: int
-    balance: bool
-    starts: int
-    simultaneous: bool = False
-    brightened_below: float = LEAST_PEAK
-
-    def __post_init__(self) -> None:
-        """Check the settings."""
-        check_numbers(step=self.step, brightened_below=self.brightened_below)
-        check_counts(starts=self.starts)
-        if not 0 < self.step < inf:
-            raise ValueError(f"step is {self.step}, but a step size is positive and finite; 1 is the paper's.")
-        if not 0 < self.brightened_below <= 1:
-            raise ValueError(f"brightened_below is {self.brightened_below}, but a peak is in (0, 1]; 1 is for all images.")
-        self.rule()
-
-    def rule(self) -> Rule:
-        """Return the rule of the iteration; all iterations run, whatever the residual."""
-        return Rule(self.momentum, self.iterations, 0.0, self.reflect_every, self.balance, self.simultaneous)
-
-
-# The published settings see an image as it is unless it is dim; the best one sees every image at its full brightness.
-PAPER_SETTING = Setting(step=1.0, momentum=0.9, iterations=500, reflect_every=1, balance=True, starts=1)
-NOTEBOOK_SETTING = Setting(
-    step=1.0, momentum=0.9, iterations=500, reflect_every=100, balance=True, starts=1, simultaneous=True
-)
-RELU_SETTING = Setting(step=6.0, momentum=0.9, iterations=500, reflect_every=1, balance=True, starts=2)
-BEST_SETTING = Setting(
-    step=32.0, momentum=0.9, iterations=500, reflect_every=25, balance=False, starts=1, brightened_below=1.0
-)
 
 
 @dataclass(frozen=True)
@@ -130,9 +87,10 @@ class Score:
 def recover(
     y: Tensor,
     *,
-    setting: Setting = BEST_SETTING,
+    setting: Setting | GaussNewtonSetting = BEST_SETTING,
     signal_prior: Generator | None = None,
     modulator_prior: Generator | None = None,
+    encoder: Encoder | None = None,
     mask: Tensor | None = None,
     seed: int = 2019,
 ) -> Recovery:
@@ -145,10 +103,12 @@ def recover(
     ----------
     y : Tensor
         Single or double precision, on the device that the work is to run on.
-    setting : Setting
-        The best setting found here, unless another is given.
+    setting : Setting or GaussNewtonSetting
+        The best setting found here, unless another is given: of Algorithm 1, or of Gauss–Newton.
     signal_prior, modulator_prior : Generator, optional
         Onto R^4096; the shipped "digits-tuned" and "distortions" where None.
+    encoder : Encoder, optional
+        To the codes of the two priors, for a setting that is amortised; as in `infer`.
     mask : Tensor, optional
         Boolean, (64, 64) or (*B, 64, 64), true where y was observed. The objective and the residual leave the other pixels
         out, whatever stands there, NaN included.
@@ -159,38 +119,38 @@ def recover(
     ------
     ValueError
         If y is not (*B, 64, 64), not finite, outside [0, 1], or zero for some image, the mask is no Boolean (64, 64) or
-        (*B, 64, 64) or leaves nothing of an image, or a prior does not produce 64 × 64 pixels.
+        (*B, 64, 64) or leaves nothing of an image, a prior does not produce 64 × 64 pixels, or encoder, priors and setting
+        do not fit.
     TypeError
-        If y or the mask is no tensor, a prior no generator, or the seed no whole number.
+        If y or the mask is no tensor, a prior no generator, the encoder no `Encoder`, or the seed no whole number.
     """
     _check_images(y, mask)
-    if not isinstance(setting, Setting):
+    if not isinstance(setting, Setting | GaussNewtonSetting):
         raise TypeError(
-            f"setting is {told(setting)}, but a Setting is required: BEST_SETTING, PAPER_SETTING, NOTEBOOK_SETTING or "
-            "RELU_SETTING, changed with dataclasses.replace."
+            f"setting is {told(setting)}, but a setting is required: BEST_SETTING, FIRST_ORDER_SETTING, PAPER_SETTING, "
+            "NOTEBOOK_SETTING, RELU_SETTING or FAST_SETTING, changed with dataclasses.replace."
         )
     rng = torch.Generator("cpu").manual_seed(check_seed(seed))
-    G1 = load_generator(SIGNAL_PRIOR, device=y.device) if signal_prior is None else signal_prior
-    G2 = load_generator(MODULATOR_PRIOR, device=y.device) if modulator_prior is None else modulator_prior
-    _check_priors(signal_prior=G1, modulator_prior=G2)
+    E, G1, G2 = _chosen(setting, encoder, signal_prior, modulator_prior, y.device)
     started = time.perf_counter()
     seen = y.detach() if mask is None else torch.where(mask, y.detach(), 0.0)
-    rows, first = seen.reshape(-1, PIXELS), G1
-    if mask is not None:
-        first = restrict(G1, (mask.flatten() if mask.ndim == 2 else mask.reshape(-1, PIXELS)).to(y))
+    rows = seen.reshape(-1, PIXELS)
+    observed = None if mask is None else (mask.flatten() if mask.ndim == 2 else mask.reshape(-1, PIXELS))
     peaks = rows.amax(-1)
     brightness = torch.where((peaks > 0) & (peaks < setting.brightened_below), peaks, 1.0)
-    solution = _descend(first, G1, G2, rows / brightness[:, None], setting, rng)
-    kept = solution.objective[-1].argmin(0)
-    column = torch.arange(len(kept), device=y.device)
-    signal = solution.signal if mask is None else G1(solution.h).detach()
-    modulator = solution.modulator[kept, column] * brightness[:, None]
-    observed = PIXELS if mask is None else mask.sum((-2, -1)).expand(y.shape[:-2]).reshape(-1)
-    history = solution.objective[:, kept, column] * 2 / observed
+    images = rows / brightness[:, None]
+    h, m = _starting_codes(E, G1, G2, images, observed, setting.starts, rng)
+    if isinstance(setting, Setting):
+        signal, modulator, history = _descended(G1, G2, images, h, m, observed, setting, rng)
+    else:
+        signal, modulator, history = _solved(G1, G2, images, h, m, observed, setting, rng)
+    modulator = modulator * brightness[:, None]
+    count = PIXELS if mask is None else mask.sum((-2, -1)).expand(y.shape[:-2]).reshape(-1)
+    history = history * 2 / count
     relative = history[-1] / (peaks / brightness).square()
     history = history * brightness * brightness
     return Recovery(
-        signal[kept, column].reshape(y.shape),
+        signal.reshape(y.shape),
         modulator.reshape(y.shape),
         history[-1].reshape(y.shape[:-2]),
         history.reshape(len(history), *y.shape[:-2]),
@@ -236,7 +196,8 @@ def infer(
     images = y.detach().reshape(-1, SIDE, SIDE)
     known = torch.ones_like(y, dtype=torch.bool) if mask is None else mask.expand(y.shape)
     blocks = zip(images.split(AT_ONCE), known.reshape(images.shape).split(AT_ONCE), strict=True)
-    answers = zip(*(_answer(E, G1, G2, some, seen) for some, seen in blocks), strict=True)
+    quick = _quick(E, G1, G2, y.device)
+    answers = zip(*(_answer(E, (G1, G2), quick, some, seen) for some, seen in blocks), strict=True)
     signal, modulator, residual, peak = (torch.cat(parts) for parts in answers)
     residual = residual.reshape(y.shape[:-2])
     return Recovery(
@@ -271,32 +232,132 @@ def _encoder_and_priors(
 
 
 @torch.no_grad()
-def _answer(E: Encoder, G1: Generator, G2: Generator, y: Tensor, known: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Return signal, modulator, the mean-squared residual over what is known, and the peak, of images (N, 64, 64)."""
+def _answer(
+    E: Encoder, priors: tuple[Generator, Generator], quick: tuple[Generator, Generator], y: Tensor, known: Tensor
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Return signal, modulator, the mean-squared residual over what is known, and the peak, of images (N, 64, 64).
+
+    The refinement sees the images of the priors `quick`, which are near the priors.
+    """
     y = filled(y, known)
-    h, m = E(y)
-    peak = y.amax((-2, -1))
+    h, m = E.answer(y, *quick)
+    peak, (G1, G2) = y.amax((-2, -1)), priors
     signal, modulator = G1(h).view(y.shape), G2(m).view(y.shape) * peak[:, None, None]
     error = torch.where(known, signal * modulator - y, 0.0).square().sum((-2, -1))
     return signal, modulator, error / known.sum((-2, -1)), peak
 
 
-def _descend(
-    first: Generator, G1: Generator, G2: Generator, rows: Tensor, setting: Setting, rng: torch.Generator
-) -> Solution:
-    """Return all starts, (starts, N, …), for images (N, 4096) whose signal is seen through `first`."""
-    batch = (setting.starts, len(rows))
-    h, m = (draw_codes(G, batch, rng).to(rows) if isinstance(G, CentredGenerator) else None for G in (G1, G2))
-    return descend(
-        first,
+def _chosen(
+    setting: Setting | GaussNewtonSetting,
+    encoder: Encoder | None,
+    signal_prior: Generator | None,
+    modulator_prior: Generator | None,
+    device: torch.device,
+) -> tuple[Encoder | None, Generator, Generator]:
+    """Return the encoder, where the setting asks for one, and the priors: what was given, or the shipped ones."""
+    if setting.amortised:
+        return _encoder_and_priors(encoder, signal_prior, modulator_prior, device)
+    if encoder is not None:
+        raise ValueError("encoder is given, but the setting starts from random codes; give FAST_SETTING, or leave it out.")
+    G1 = load_generator(SIGNAL_PRIOR, device=device) if signal_prior is None else signal_prior
+    G2 = load_generator(MODULATOR_PRIOR, device=device) if modulator_prior is None else modulator_prior
+    _check_priors(signal_prior=G1, modulator_prior=G2)
+    return None, G1, G2
+
+
+def _starting_codes(
+    E: Encoder | None,
+    G1: Generator,
+    G2: Generator,
+    images: Tensor,
+    observed: Tensor | None,
+    starts: int,
+    rng: torch.Generator,
+) -> tuple[Tensor | None, Tensor | None]:
+    """Return codes (starts, N, n) and (starts, N, p): E's answer first, the others drawn, around a centre if there is one.
+
+    None is for starts that are all to be drawn as `descend` draws them.
+    """
+    batch = starts, len(images)
+    if E is None:
+        h, m = (draw_codes(G, batch, rng).to(images) if isinstance(G, CentredGenerator) else None for G in (G1, G2))
+        return h, m
+    pictures = images.view(-1, SIDE, SIDE)
+    known = torch.ones_like(images, dtype=torch.bool) if observed is None else observed.expand(images.shape)
+    h, m = (draw_codes(G, batch, rng).to(images) for G in (G1, G2))
+    h[0], m[0] = E.answer(filled(pictures, known.view(pictures.shape)), *_quick(E, G1, G2, images.device))
+    return h, m
+
+
+def _quick(E: Encoder | None, G1: Generator, G2: Generator, device: torch.device) -> tuple[Generator, Generator]:
+    """Return the priors, DCGANs in half precision where that is quicker: what a refinement sees need not be exact."""
+    if E is None or E.refinement is None or not multiplies_bfloat16(device):
+        return G1, G2
+    first, second = (_in_bfloat16(G) if isinstance(G, ImageGenerator) else G for G in (G1, G2))
+    return first, second
+
+
+def _descended(
+    G1: Generator,
+    G2: Generator,
+    images: Tensor,
+    h: Tensor | None,
+    m: Tensor | None,
+    observed: Tensor | None,
+    setting: Setting,
+    rng: torch.Generator,
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Return signals, modulators and objectives, (iterations + 1, N), by Algorithm 1, of images (N, 4096)."""
+    solution = descend(
+        G1 if observed is None else restrict(G1, observed.to(images)),
         G2,
-        rows.expand(setting.starts, -1, -1),
+        images.expand(setting.starts, -1, -1),
         h=h,
         m=m,
         step_size=setting.step * 2 / PIXELS,
         rng=rng,
         **asdict(setting.rule()),
     )
+    signal = solution.signal if observed is None else G1(solution.h).detach()
+    kept = solution.objective[-1].argmin(0)
+    best = kept, torch.arange(len(kept), device=images.device)
+    return signal[best], solution.modulator[best], solution.objective[:, *best]
+
+
+def _solved(
+    G1: Generator,
+    G2: Generator,
+    images: Tensor,
+    h: Tensor | None,
+    m: Tensor | None,
+    observed: Tensor | None,
+    setting: GaussNewtonSetting,
+    rng: torch.Generator,
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Return signals, modulators and objectives, (iterations + 1, N), by Gauss–Newton, of images (N, 4096)."""
+    single = setting.starts == 1
+    half = setting.half and multiplies_bfloat16(images.device)
+    solution = solve(
+        G1,
+        G2,
+        images,
+        h=h[0] if single and h is not None else h,
+        m=m[0] if single and m is not None else m,
+        starts=setting.starts,
+        iterations=setting.iterations,
+        tolerance=0.0,
+        mask=observed,
+        rng=rng,
+        linearise_every=setting.linearise_every,
+        dampings=setting.dampings,
+        jacobians_of=(_in_bfloat16(G1), _in_bfloat16(G2)) if half else None,
+    )
+    return solution.signal, solution.modulator, solution.objective
+
+
+def _in_bfloat16(G: Generator) -> Generator:
+    """Return the same network with such weights, or G where codes would have to be of their type, too."""
+    return G.to(dtype=torch.bfloat16) if isinstance(G, ImageGenerator | ReLUGenerator) and not networks(G) else G
 
 
 def _check_images(y: Tensor, mask: Tensor | None) -> None:

@@ -49,3 +49,11 @@ def by_itself(work: Callable[P, T]) -> Callable[P, T]:
             torch.set_default_dtype(dtype)
 
     return own
+
+
+def multiplies_bfloat16(device: torch.device) -> bool:
+    """Return whether the processor of `device` multiplies such numbers itself; elsewhere they take far longer."""
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    capabilities = torch.cpu.get_capabilities()
+    return any(bool(capabilities.get(name)) for name in ("avx512_bf16", "amx_bf16"))

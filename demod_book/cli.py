@@ -182,7 +182,8 @@ def train(
     name: Annotated[
         str,
         typer.Argument(
-            help="digits, distortions, digits-tuned, relu-digits, relu- and a family of modulators; encoder, relu-encoder."
+            help="digits, distortions, digits-tuned, relu-digits, relu- and a family of modulators; encoder, "
+            "encoder-refinement, relu-encoder."
         ),
     ],
     device: Annotated[Device, DEVICE] = Device.AUTO,
@@ -204,7 +205,8 @@ def train(
 
     digits and distortions are DCGANs, trained adversarially; digits-tuned begins as the shipped one and is trained as the
     decoder of an autoencoder; the relu- priors are bias-free ReLU networks, decoders too. encoder and
-    relu-encoder map a picture to codes of two shipped priors; they are trained on the residual through these.
+    relu-encoder map a picture to codes of two shipped priors; they are trained on the residual through these, and
+    encoder-refinement on what the answer of the first one leaves.
 
     A run that is killed loses at most 100 steps: the same command takes it up again. Settings other than those of the
     shipped prior (base width, steps, batch size, seed) need --no-ship and a folder of their own.

@@ -176,7 +176,13 @@ class ReLUFactor:
 
     def step(self, cotangent: Tensor, step_size: Tensor, momentum: float, *, mirror: bool) -> None:
         """See `Factor`."""
-        u = cotangent
+        u = self._pull(cotangent)
+        self.v = torch.addcmul(momentum * self.v, self.gauge, u) if momentum else self.gauge * u
+        self.z = torch.addcmul(self.z, step_size, self.v, value=-1)
+        self._evaluate(mirror=mirror)
+
+    def _pull(self, u: Tensor) -> Tensor:
+        """Return Λ_zᵀ u for u (B, ℓ), which is overwritten, in a buffer that the next call overwrites, (B, n)."""
         for i in reversed(range(len(self.weights))):
             W = self.weights[i]
             torch.ops.aten.threshold_backward.grad_input(u, self._side(i, 0), 0, grad_input=u)  # u where the unit is on
@@ -184,9 +190,7 @@ class ReLUFactor:
                 u = torch.mm(u, W, out=self.back[i])
             else:
                 u = torch.bmm(u[:, None], W, out=self.back[i][:, None])[:, 0]
-        self.v = torch.addcmul(momentum * self.v, self.gauge, u) if momentum else self.gauge * u
-        self.z = torch.addcmul(self.z, step_size, self.v, value=-1)
-        self._evaluate(mirror=mirror)
+        return u
 
     def reflect(self, rows: Tensor) -> None:
         """See `Factor`."""

@@ -15,16 +15,16 @@ A whole batch of problems runs at once, and all starts of each, every one with i
 import torch
 from torch import Tensor
 
-from demod.arguments import check_counts, check_generator, check_tensors
+from demod.arguments import check_counts, check_generator, check_tensors, told
 from demod.descent import Solution, code_scale
 from demod.descent.blocks import blocks
 from demod.descent.problem import check_problem
-from demod.descent.rule import Rule
 from demod.descent.starts import is_gaussian, starting_code
 from demod.descent.units import code_unit
 from demod.gauss_newton.product import LinearisedProduct
 from demod.gauss_newton.progress import Progress
-from demod.generators import Generator
+from demod.gauss_newton.rule import StepRule
+from demod.generators import Generator, networks
 from demod.objective import check_observation
 from demod.torch_state import in_full_precision
 
@@ -42,6 +42,9 @@ def solve(
     tolerance: float = 1e-12,
     mask: Tensor | None = None,
     rng: torch.Generator | None = None,
+    linearise_every: int = 1,
+    dampings: int = 1,
+    jacobians_of: tuple[Generator, Generator] | None = None,
 ) -> Solution:
     """Run damped Gauss–Newton steps on a batch of observations.
 
@@ -67,6 +70,14 @@ def solve(
         Which entries were observed, Boolean, (ℓ,) or (*B, ℓ). The others count for nothing, whatever y has there.
     rng : torch.Generator, optional
         On the CPU; needed where h or m is None.
+    linearise_every : int
+        After how many iterations J is computed anew. In between JᵀJ stays as it is, and only Jᵀr is computed, by pulling
+        back: where a Jacobian costs as much as many values, that is quicker. Lines 3 and 5 come with each new J.
+    dampings : int
+        How many steps are tried in each iteration, with several λ around the last one; the best of them is taken.
+    jacobians_of : tuple of Generator, optional
+        Two networks near G1 and G2, as the same ones in half precision, whose Jacobians are cheaper and make JᵀJ. Where they
+        point makes no difference to what is found, only to how fast, for Jᵀr and f are those of G1 and G2.
 
     Returns
     -------
@@ -86,7 +97,14 @@ def solve(
     check_counts(starts=starts)
     check_generator(G1=G1, G2=G2)
     homogeneous = bool(G1.homogeneous and G2.homogeneous)
-    rule = Rule(iterations=iterations, tolerance=tolerance, balance=homogeneous)
+    rule = StepRule(
+        iterations=iterations,
+        tolerance=tolerance,
+        balance=homogeneous,
+        linearise_every=linearise_every,
+        dampings=dampings,
+    )
+    _check_near(G1, G2, jacobians_of)
     observed = None if mask is None else _observed(G1, G2, y, mask)
     y = y if observed is None else torch.where(observed, y, 0.0)
     check_problem(G1, G2, y)
@@ -94,7 +112,7 @@ def solve(
     y, starts = y.detach() / unit / unit, int(starts)
     _check_starts(starts, y, h=h, m=m)
     h, m = _starting_codes(G1, G2, y.expand(starts, *y.shape) if starts > 1 else y, unit, observed, h, m, rng)
-    h, m, history, fate = _in_blocks(G1, G2, y.expand(starts, *y.shape), h, m, observed, rule)
+    h, m, history, fate = _in_blocks(G1, G2, y.expand(starts, *y.shape), h, m, observed, rule, jacobians_of)
     h, m, history, (converged, diverged, spent) = _best(h, m, history, fate)
     h, m, history = h * unit, m * unit, history * unit[..., 0] * unit[..., 0] * unit[..., 0] * unit[..., 0]
     return Solution(h, m, G1(h).detach(), G2(m).detach(), history, converged > 0, diverged > 0, spent)
@@ -112,6 +130,22 @@ def _observed(G1: Generator, G2: Generator, y: Tensor, mask: Tensor) -> Tensor:
     if not mask.any(-1).all():
         raise ValueError("mask observes no entry of some problem, of which nothing is known; leave that problem out.")
     return mask.detach()
+
+
+def _check_near(G1: Generator, G2: Generator, near: tuple[Generator, Generator] | None) -> None:
+    """Raise unless the networks `near` can stand in for G1 and G2."""
+    if near is None:
+        return
+    if not (isinstance(near, tuple) and len(near) == 2):
+        raise TypeError(f"jacobians_of is {told(near)}, but two generators are required; give (C1, C2).")
+    for name, G, C in zip(("jacobians_of[0]", "jacobians_of[1]"), (G1, G2), near, strict=True):
+        check_generator(**{name: C})
+        if (C.widths[0], C.widths[-1]) != (G.widths[0], G.widths[-1]) or networks(C) or networks(G):
+            shapes = tuple(f"{K.widths[0]} → {K.widths[-1]}" for K in (C, G))
+            raise ValueError(
+                f"{name} is {shapes[0]} and what it stands in for {shapes[1]}, but single networks with codes and values "
+                "alike are required; give the same network in another precision."
+            )
 
 
 def _check_starts(starts: int, y: Tensor, **codes: Tensor | None) -> None:
@@ -141,7 +175,14 @@ def _starting_codes(
 
 
 def _in_blocks(
-    G1: Generator, G2: Generator, y: Tensor, h: Tensor, m: Tensor, observed: Tensor | None, rule: Rule
+    G1: Generator,
+    G2: Generator,
+    y: Tensor,
+    h: Tensor,
+    m: Tensor,
+    observed: Tensor | None,
+    rule: StepRule,
+    near: tuple[Generator, Generator] | None,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Return (h, m, history, (converged, diverged, iterations)) of the starts y (K, *B, ℓ), block by block."""
     batch = y.shape[:-1]
@@ -155,9 +196,8 @@ def _in_blocks(
         if batch[0] > 1:  # then networks are shared
             rows = rows[~solved[owner[rows]]]
         seen = None if observed is None else observed[rows]
-        progress = Progress(
-            LinearisedProduct(A, B, y[rows], h[rows], m[rows], seen), h[rows], m[rows], rule, owner[rows], solved
-        )
+        product = LinearisedProduct(A, B, y[rows], h[rows], m[rows], seen, near)
+        progress = Progress(product, h[rows], m[rows], rule, owner[rows], solved)
         h[rows], m[rows], history[:, rows], fate[:, rows] = _run(progress)
     h, m = (tensor.view(*batch, tensor.shape[-1]) for tensor in (h, m))
     return h, m, history.view(len(history), *batch), fate.view(3, *batch)

@@ -11,6 +11,9 @@ the step as it is. For other generators u = 0.
 
 λ vanishes with f, so that near a solution the steps become those of Newton, and the order of convergence is two. A step that
 lowers f is taken, and μ ← μ/2; after another one μ ← ν μ and ν ← 2ν, from ν = 4 on.
+
+Where a Jacobian costs far more than a value, several steps are tried with it, of 4^k μ for k = -1, 0, 1, say. The one with
+the least f is taken, if it lowers f, and its 4^k μ is the next μ; otherwise the largest is multiplied by ν.
 """
 
 import torch
@@ -18,17 +21,20 @@ from torch import Tensor
 
 MU, NU = 0.3, 4.0  # at the start
 EASED = 2.0  # what μ is divided by after a step that lowers f
+SPREAD = 4.0  # between the μ that are tried beside each other
 
 
 class Damping:
-    """μ and ν of B problems."""
+    """μ and ν of B problems, and the multiples of μ that are tried beside each other, as many as `tries`."""
 
-    def __init__(self, f: Tensor) -> None:
+    def __init__(self, f: Tensor, tries: int = 1) -> None:
         self.mu, self.nu = torch.full_like(f, MU), torch.full_like(f, NU)
+        self.multiples = [SPREAD ** (k - (tries - 1) / 2) for k in range(tries)]
+        self.eased = EASED if tries == 1 else 1.0
 
-    def note(self, better: Tensor) -> None:
-        """Note which steps lowered f, (B,)."""
-        self.mu = torch.where(better, self.mu / EASED, self.mu * self.nu)
+    def note(self, better: Tensor, multiple: Tensor | float = 1.0) -> None:
+        """Note which steps lowered f, (B,), and of which multiple of μ the best of them was."""
+        self.mu = torch.where(better, self.mu * multiple / self.eased, self.mu * (self.multiples[-1] * self.nu))
         self.nu = torch.where(better, NU, 2 * self.nu)
 
     def keep(self, rows: Tensor) -> None:

@@ -15,10 +15,14 @@ from demod.generators import Generator, ReLUGenerator, Restricted, jacobian, pic
 
 
 class Linearised(Mirrored, Protocol):
-    """A factor w = G(z) of the product, for B problems, that knows the Jacobian of G at z (B, n)."""
+    """A factor w = G(z) of the product, for B problems, that knows the Jacobian of G at z (B, n), or one that is near it."""
 
-    def move(self, z: Tensor) -> None:
-        """Go to the codes z (B, n), evaluating G at them and at -z."""
+    def move(self, z: Tensor, *, mirror: bool = True) -> None:
+        """Go to the codes z (B, n), evaluating G at them, and at -z, too, if `mirrored` or `reflect` will be asked for."""
+        ...
+
+    def pull(self, cotangent: Tensor) -> Tensor:
+        """Return J_G(z)ᵀ cotangent, exactly, (B, n); the cotangent (B, ℓ) may be overwritten."""
         ...
 
     def row_bytes(self) -> int:
@@ -30,19 +34,28 @@ class Linearised(Mirrored, Protocol):
         ...
 
 
-def factors_at(G1: Generator, G2: Generator, h: Tensor, m: Tensor, observed: Tensor | None) -> tuple[Linearised, Linearised]:
-    """Return the two factors at h and m, (B, n) and (B, p); of the first only the entries `observed` (B, ℓ) are seen."""
-    if isinstance(G1, ReLUGenerator) and isinstance(G2, ReLUGenerator):
-        return LinearFactor(G1, h, observed), LinearFactor(G2, m, None)
-    return PlainFactor(G1 if observed is None else Restricted(G1, observed.to(h.dtype)), h), PlainFactor(G2, m)
+def factors_at(
+    G1: Generator, G2: Generator, h: Tensor, m: Tensor, observed: Tensor | None, near: tuple[Generator, Generator]
+) -> tuple[Linearised, Linearised]:
+    """Return the two factors at h and m, (B, n) and (B, p); of the first only the entries `observed` (B, ℓ) are seen.
+
+    Their Jacobians are those of the generators `near`, which may be the same ones.
+    """
+    C1, C2 = near
+    if all(isinstance(G, ReLUGenerator) for G in (G1, G2, C1, C2)):
+        return LinearFactor(G1, h, observed, C1), LinearFactor(G2, m, None, C2)  # type: ignore[arg-type] # ReLU networks
+    if observed is not None:
+        G1, C1 = (Restricted(G, observed.to(h.dtype)) for G in (G1, C1))
+    return PlainFactor(G1, h, C1), PlainFactor(G2, m, C2)
 
 
 class LinearFactor(ReLUFactor):
     """A factor of a ReLU network, with the active rows of Λ_z; see `demod.descent.factors.ReLUFactor`."""
 
-    def __init__(self, G: ReLUGenerator, z: Tensor, observed: Tensor | None) -> None:
+    def __init__(self, G: ReLUGenerator, z: Tensor, observed: Tensor | None, near: ReLUGenerator) -> None:
         self.observed = observed
         super().__init__(G, z)
+        self.near = None if near is G else tuple(W.detach() for W in near.weights)
         self._hide()
 
     def _hide(self) -> None:
@@ -50,10 +63,10 @@ class LinearFactor(ReLUFactor):
             last = self.layers[-1]
             last.mul_(self.observed if self.weights[-1].ndim == 2 else self.observed[:, None])
 
-    def move(self, z: Tensor) -> None:
+    def move(self, z: Tensor, *, mirror: bool = True) -> None:
         """See `Linearised`."""
         self.z = z
-        self._evaluate(mirror=True)
+        self._evaluate(mirror=mirror)
         self._hide()
 
     def keep(self, rows: Tensor) -> None:
@@ -61,19 +74,32 @@ class LinearFactor(ReLUFactor):
         self.observed = None if self.observed is None else self.observed[rows]
         self._select(rows)
 
+    def pull(self, cotangent: Tensor) -> Tensor:
+        """See `Linearised`."""
+        return self._pull(cotangent)
+
     def row_bytes(self) -> int:
         """See `Linearised`."""
         return (self.weights[-1].shape[-1] + self.z.shape[-1]) * self.z.element_size()
 
     def columns(self, problems: Tensor, entries: Tensor | None, *, out: Tensor) -> None:
         """See `Linearised`."""
-        torch.bmm(self._inner_map(problems), self._last_rows(problems, entries).mT, out=out)
+        inner, rows = self._inner_map(problems), self._last_rows(problems, entries)
+        if inner.dtype == out.dtype:
+            torch.bmm(inner, rows.mT, out=out)
+        else:
+            out.copy_(inner @ rows.mT)
+
+    @property
+    def linear(self) -> tuple[Tensor, ...]:
+        """The weights of which the Jacobian is made."""
+        return self.near or self.weights
 
     def _inner_map(self, problems: Tensor) -> Tensor:
         """Return the transpose of W_{d-1,+,z} … W_{1,+,z}, which leads into the last layer, shape (K, n, n_{d-1})."""
         n = self.z.shape[-1]
-        inner = torch.eye(n, dtype=self.z.dtype, device=self.z.device).expand(len(problems), n, n)
-        for i, W in enumerate(self.weights[:-1]):
+        inner = torch.eye(n, dtype=self.linear[0].dtype, device=self.z.device).expand(len(problems), n, n)
+        for i, W in enumerate(self.linear[:-1]):
             W_T = (W if W.ndim == 2 else W[problems]).mT
             on = (self._side(i, 0)[problems] > 0)[:, None]
             inner = W_T * on if i == 0 else (inner @ W_T).mul_(on)
@@ -81,7 +107,7 @@ class LinearFactor(ReLUFactor):
 
     def _last_rows(self, problems: Tensor, entries: Tensor | None) -> Tensor:
         """Return the rows `entries` (K, k) of the problems' last layers, or all of them, shape (K, k, n_{d-1})."""
-        W = self.weights[-1]
+        W = self.linear[-1]
         if entries is None:
             return W.expand(len(problems), -1, -1) if W.ndim == 2 else W[problems]
         if W.ndim == 3:
@@ -90,35 +116,40 @@ class LinearFactor(ReLUFactor):
 
 
 class PlainFactor:
-    """A factor of any generator, by its values and its Jacobian."""
+    """A factor of any generator, by its values and its pullbacks, and the Jacobian of a generator that is near it."""
 
-    def __init__(self, G: Generator, z: Tensor) -> None:
-        self.G = G
+    def __init__(self, G: Generator, z: Tensor, near: Generator) -> None:
+        self.G, self.near = G, near
         self.move(z)
 
-    def move(self, z: Tensor) -> None:
+    def move(self, z: Tensor, *, mirror: bool = True) -> None:
         """See `Linearised`."""
         self.z = z
-        self.both = self.G(torch.stack([z, -z])).detach()
+        self.values = self.G(torch.stack([z, -z]) if mirror else z[None]).detach()
 
     @property
     def value(self) -> Tensor:
         """See `Linearised`."""
-        return self.both[0]
+        return self.values[0]
 
     def mirrored(self) -> Tensor:
         """See `Linearised`."""
-        return self.both
+        return self.values
 
     def reflect(self, rows: Tensor) -> None:
         """See `Linearised`."""
         self.z = torch.where(rows[:, None], -self.z, self.z)
-        self.both = torch.where(rows[:, None], self.both.flip(0), self.both)
+        self.values = torch.where(rows[:, None], self.values.flip(0), self.values)
 
     def keep(self, rows: Tensor) -> None:
         """See `Linearised`."""
-        self.z, self.both = self.z[rows], self.both[:, rows]
-        self.G = pick(self.G, rows.nonzero()[:, 0])
+        self.z, self.values = self.z[rows], self.values[:, rows]
+        numbers = rows.nonzero()[:, 0]
+        self.G, self.near = pick(self.G, numbers), pick(self.near, numbers)
+
+    def pull(self, cotangent: Tensor) -> Tensor:
+        """See `Linearised`."""
+        return self.G.vjp(self.z)[1](cotangent).detach()
 
     def row_bytes(self) -> int:
         """See `Linearised`."""
@@ -126,4 +157,4 @@ class PlainFactor:
 
     def columns(self, problems: Tensor, entries: Tensor | None, *, out: Tensor) -> None:
         """See `Linearised`."""
-        out.copy_(jacobian(pick(self.G, problems), self.z[problems])[1].mT)
+        out.copy_(jacobian(pick(self.near, problems), self.z[problems])[1].mT)

@@ -26,15 +26,30 @@ class LinearisedProduct(Product):
     first: Linearised
     second: Linearised
 
-    def __init__(self, G1: Generator, G2: Generator, y: Tensor, h: Tensor, m: Tensor, observed: Tensor | None) -> None:
-        self.first, self.second = factors_at(G1, G2, h, m, observed)
+    def __init__(
+        self,
+        G1: Generator,
+        G2: Generator,
+        y: Tensor,
+        h: Tensor,
+        m: Tensor,
+        observed: Tensor | None,
+        near: tuple[Generator, Generator] | None = None,
+    ) -> None:
+        self.first, self.second = factors_at(G1, G2, h, m, observed, near or (G1, G2))
+        self.exact = near is None
         self._observe(y)
 
-    def move(self, h: Tensor, m: Tensor) -> None:
-        """Go to the codes h (B, n) and m (B, p)."""
-        self.first.move(h)
-        self.second.move(m)
+    def move(self, h: Tensor, m: Tensor, *, mirror: bool = True) -> None:
+        """Go to the codes h (B, n) and m (B, p); mirror says that `reflect` comes next."""
+        self.first.move(h, mirror=mirror)
+        self.second.move(m, mirror=mirror)
         self._update()
+
+    def slope(self) -> Tensor:
+        """Return Jᵀr at the current codes by pulling back, exactly whatever the Jacobians are, (B, n + p)."""
+        parts = ((self.first, self.second.value), (self.second, self.first.value))
+        return torch.cat([factor.pull(other * self.residual) for factor, other in parts], 1)
 
     def normal_equations(self, problems: Tensor) -> tuple[Tensor, Tensor]:
         """Return JᵀJ (K, n + p, n + p) and Jᵀr (K, n + p) of the problems (K,) at the current codes."""
@@ -48,7 +63,7 @@ class LinearisedProduct(Product):
             J = self._columns(problems[part], None if entries is None else entries[part], w[part], x[part])
             torch.bmm(J, J.mT, out=gram[part])
             torch.bmm(J, r[part, :, None], out=slope[part])
-        return gram, slope[..., 0]
+        return gram, slope[..., 0] if self.exact else self.slope()[problems]
 
     def _parts(self, count: int, rows: int) -> Iterator[slice]:
         """Yield the parts of so many problems whose rows of J fit into the cache together."""

@@ -27,7 +27,7 @@ from demod.baselines.subspaces import Subspace, principal_subspace
 from demod.data import resize
 from demod.dcgan import load_generator, load_notebook_generator
 from demod.demodulation import (
-    BEST_SETTING,
+    FIRST_ORDER_SETTING,
     NOTEBOOK_SETTING,
     PAPER_SETTING,
     RELU_SETTING,
@@ -166,13 +166,13 @@ def _oracle(given: Observation) -> Factors:
     G1 = dcgan(SIGNAL_PRIOR).to(device=y.device)
     observed = 1.0 if given.mask is None else given.mask.to(y)
     known = (given.modulator.to(y) * observed).flatten(1)
-    found = csgm.solve(G1, known, (y * observed).flatten(1), restarts=BEST_SETTING.starts, rng=given.rng)
+    found = csgm.solve(G1, known, (y * observed).flatten(1), restarts=STUDIED.starts, rng=given.rng)
     return G1(cast(Tensor, found.h)).reshape(y.shape), given.modulator  # csgm always returns its code
 
 
 def _principal_subspaces(given: Observation) -> Estimate:
     signals, modulators = components("digits", SIGNAL_DIMENSIONS), components(given.family, MODULATOR_DIMENSIONS)
-    starts = BEST_SETTING.starts
+    starts = STUDIED.starts
     return pca_als.solve(signals, modulators, given.y, noise=given.noise, mask=given.mask, starts=starts, rng=given.rng)
 
 
@@ -204,7 +204,7 @@ def _refuse_changes(given: Observation) -> None:
         raise ValueError("iterations and starts are of a descent, and the method is none; leave them out.")
 
 
-STUDIED = replace(BEST_SETTING, brightened_below=PAPER_SETTING.brightened_below)  # as the stored study was made
+STUDIED = replace(FIRST_ORDER_SETTING, brightened_below=PAPER_SETTING.brightened_below)  # as the stored study was made
 _tuned = _descent(STUDIED, lambda _: dcgan(SIGNAL_PRIOR), _modulators)
 _untuned = _descent(STUDIED, lambda _: dcgan("digits"), _modulators)
 _paper = _descent(PAPER_SETTING, lambda _: dcgan("digits"), _modulators)

@@ -7,6 +7,8 @@ The encoder E maps a picture y = w0 ⊙ x0, divided by its peak, to (h, m), and 
 the objective (2), over digits of the training set and the paper's distortions with parameters anywhere in their ranges. No
 other loss guides it and no codes are given: the gradient of (2) at the codes that E returns goes on into its weights. It
 begins at the centres of the priors, for a ReLU network that sees the code zero has no gradient.
+
+A refinement is trained alike, on the residual after it has corrected the codes of an encoder that stands still.
 """
 
 import time
@@ -25,7 +27,14 @@ from demod.dcgan import load_generator
 from demod.demodulation import infer, score
 from demod.generators import CentredGenerator, Generator
 from demod.objective import gradient, objective
-from demod.priors.encoder import Encoder, at_full_brightness, encoder_network
+from demod.priors.encoder import (
+    SEEN,
+    Encoder,
+    at_full_brightness,
+    encoder_network,
+    load_encoder,
+    seen_by_refinement,
+)
 from demod.priors.relu import load_prior
 from demod.priors.weights import load_card
 from demod.torch_state import by_itself
@@ -38,8 +47,9 @@ from demod.training.loop import check_images
 class EncoderSettings:
     """Everything that decides a training run, besides the images.
 
-    signal and modulator name the shipped generators, channels and hidden the encoder's layers. lr is AdamW's; it rises
-    during the first warm_up steps and falls to zero, both along straight lines.
+    signal and modulator name the shipped generators, channels and hidden the encoder's layers; refines names the encoder
+    whose answers are to be refined, if that is what is trained. lr is AdamW's; it rises during the first warm_up steps and
+    falls to zero, both along straight lines.
     """
 
     signal: str
@@ -52,6 +62,7 @@ class EncoderSettings:
     weight_decay: float = 1e-2
     warm_up: int = 200
     seed: int = 2019
+    refines: str | None = None
 
     def __post_init__(self) -> None:
         """Raise unless the values can be meant."""
@@ -91,16 +102,38 @@ class Encoding(Saved):
             shipped_generator(name, device=self.device, dtype=torch.bfloat16)
             for name in (settings.signal, settings.modulator)
         )
-        n, p = self.G1.widths[0], self.G2.widths[0]
+        self.refined = None if settings.refines is None else load_encoder(settings.refines, device=device, refined=False)
         with torch.random.fork_rng():
             torch.manual_seed(settings.seed)
-            network = encoder_network(settings.channels, settings.hidden, n + p)
+            network = self._new_network()
         last = cast(nn.Linear, network[-1])
         with torch.no_grad():
-            last.bias.copy_(torch.cat([_centre(self.G1), _centre(self.G2)]))
+            if self.refined is None:
+                last.bias.copy_(torch.cat([_centre(self.G1), _centre(self.G2)]))
+            else:  # begins by leaving the answer nearly as it is
+                last.weight.mul_(0.1)
+                last.bias.zero_()
         self.network = network.to(self.device)
         self.adam = torch.optim.AdamW(self.network.parameters(), weight_decay=settings.weight_decay)
         self.step, self.seconds = 0, 0.0
+
+    def _new_network(self) -> nn.Sequential:
+        """Return a network of these settings."""
+        entries = self.G1.widths[0] + self.G2.widths[0]
+        seen = 1 if self.refined is None else SEEN
+        return encoder_network(self.settings.channels, self.settings.hidden, entries, seen=seen)
+
+    def _codes(self, y: Tensor) -> Tensor:
+        """Return codes (B, n + p) for pictures (B, 64, 64), differentiable in the weights of the network."""
+        if self.refined is None:
+            with torch.autocast(self.device.type, dtype=torch.bfloat16):
+                return self.network(y[:, None]).float()
+        h, m = self.refined(y)
+        with torch.no_grad():
+            seen = seen_by_refinement(y, self.G1(h).view_as(y), self.G2(m).view_as(y))
+        with torch.autocast(self.device.type, dtype=torch.bfloat16):
+            correction = self.network(seen).float()
+        return torch.cat([h, m], 1) + correction
 
     def _pictures(self) -> Tensor:
         """Return a batch of new pictures (B, 64, 64): digits under distortions from anywhere in the paper's ranges."""
@@ -118,8 +151,7 @@ class Encoding(Saved):
         for group in self.adam.param_groups:
             group["lr"] = s.lr * fall
         y = self._pictures()
-        with torch.autocast(self.device.type, dtype=torch.bfloat16):
-            codes = self.network(y[:, None]).float()
+        codes = self._codes(y)
         y, n = y.flatten(1), self.G1.widths[0]
         h, m = codes.detach()[:, :n].contiguous(), codes.detach()[:, n:].contiguous()
         self.adam.zero_grad(set_to_none=True)
@@ -137,6 +169,8 @@ class Encoding(Saved):
     def identity(self) -> dict[str, Any]:
         """Return what the run is known by; the steps decide the step sizes, so that a longer run is another one."""
         settings = asdict(self.settings) | {"channels": list(self.settings.channels)}  # as JSON has them
+        if self.refined is None:
+            del settings["refines"]
         return {"settings": settings, "data_sha256": self.data_sha256}
 
     def trained(self) -> dict[str, Tensor]:
@@ -145,10 +179,12 @@ class Encoding(Saved):
 
     def encoder(self, tensors: Mapping[str, Tensor]) -> Encoder:
         """Return the encoder that is loaded from such tensors."""
-        n, p = self.G1.widths[0], self.G2.widths[0]
-        network = encoder_network(self.settings.channels, self.settings.hidden, n + p)
+        network = self._new_network()
         network.load_state_dict(tensors)
-        return Encoder(network.to(self.device), (n, p))
+        network, latents = network.to(self.device), (self.G1.widths[0], self.G2.widths[0])
+        if self.refined is None:
+            return Encoder(network, latents)
+        return Encoder(self.refined.network, latents, refinement=network)
 
     def measured(self, tensors: Mapping[str, Tensor], held_out: Tensor) -> dict[str, Any]:
         """Return what a card says of the encoder: its generators, and its scores on pairs of images, (2, N, 64, 64)."""
@@ -158,7 +194,7 @@ class Encoding(Saved):
         found = infer(signals * modulators, encoder=encoder, signal_prior=G1, modulator_prior=G2)
         return {
             "latents": list(encoder.latents),
-            "through": {name: load_card(name)["sha256"] for name in (s.signal, s.modulator)},
+            "through": {name: load_card(name)["sha256"] for name in (s.signal, s.modulator, s.refines) if name},
             "signal_psnr": _spread(score(found.signal, signals).psnr, 0.1),
             "modulator_psnr": _spread(score(found.modulator, modulators).psnr, 0.1),
             "mean_squared_residual": _spread(found.relative_residual, 0.9),

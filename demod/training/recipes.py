@@ -4,6 +4,7 @@ digits, distortions             DCGANs, trained adversarially (`demod.training.a
 digits-tuned                    the first as the decoder of an autoencoder (`demod.training.autoencoder`)
 relu-digits, relu-<family>      bias-free ReLU networks, decoders of autoencoders, a family of `demod.data.FAMILIES` each
 encoder, relu-encoder           from pictures to the codes of two of them (`demod.training.encoder`)
+encoder-refinement              from what the answer of the first of these leaves to a correction of its codes
 """
 
 from collections.abc import Mapping
@@ -94,7 +95,10 @@ RECIPES = {
         f"relu-{family}": Recipe(family, AutoencoderSettings((50, 250), steps=8_000, encoder=256, noise=0.02), held_out=500)
         for family in FAMILIES
     },
-    "encoder": Recipe("digits", EncoderSettings("digits-tuned", "distortions", steps=5000), held_out=128),
+    "encoder": Recipe("digits", EncoderSettings("digits-tuned", "distortions", steps=20_000), held_out=128),
+    "encoder-refinement": Recipe(
+        "digits", EncoderSettings("digits-tuned", "distortions", steps=12_000, refines="encoder"), held_out=128
+    ),
     "relu-encoder": Recipe("digits", EncoderSettings("relu-digits", "relu-bump", steps=3500), held_out=128),
 }
 

@@ -3,9 +3,9 @@
 import numpy as np
 from matplotlib.figure import Figure
 
-from demod_book.figures.style import BEST, PAPER, canvas, image_rows
+from demod_book.figures.style import JUMP, OURS, PAPER, canvas, image_rows
 
-SETTINGS = {"the paper's setting": PAPER, "best setting": BEST}
+SETTINGS = {"the paper's setting": PAPER, "Algorithm 1, our setting": OURS, "Gauss–Newton": JUMP}
 
 
 def plot_recovery(rows: dict[str, np.ndarray], scores: dict[str, np.ndarray]) -> Figure:

@@ -10,17 +10,18 @@ from demod_book.figures.style import (
     BLUE,
     GREEN,
     GREY,
+    JUMP,
     ORANGE,
     PURPLE,
     SKY,
     VERMILION,
+    WALK,
     YELLOW,
     canvas,
     grouped_bars,
     size_of,
 )
 
-WALK, JUMP = BLUE, ORANGE  # Algorithm 1 and Gauss–Newton
 WALKS, JUMPS = (BLUE, SKY), (ORANGE, VERMILION, PURPLE, GREEN)  # by how many starts
 RESIDUAL = r"$\|w_i \odot x_i - y_0\|\ /\ \|y_0\|$"
 

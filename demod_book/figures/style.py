@@ -24,7 +24,8 @@ CURVE_LABELS = (
 )
 SIGNAL, MODULATOR, OBSERVATION, TRUTH = BLUE, ORANGE, GREY, BLACK
 WITH_CHECK, FIRST_CHECK, WITHOUT_CHECK = GREEN, SKY, VERMILION
-PAPER, BEST = SKY, GREEN
+PAPER, OURS = SKY, GREEN  # settings of Algorithm 1 on images
+WALK, JUMP = BLUE, ORANGE  # Algorithm 1 and Gauss–Newton
 
 # what the families of modulators are called, and the prior of the digits among them
 PRIORS = {

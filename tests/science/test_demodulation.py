@@ -11,7 +11,16 @@ from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 from demod import demodulation
 from demod.data import invert, random_distortions, resize
 from demod.dcgan import generator_network, load_generator
-from demod.demodulation import PAPER_SETTING, Setting, align, drawn_problems, mnist_problems, recover, score
+from demod.demodulation import (
+    PAPER_SETTING,
+    GaussNewtonSetting,
+    Setting,
+    align,
+    drawn_problems,
+    mnist_problems,
+    recover,
+    score,
+)
 from demod.descent import default_step_size, descend
 from demod.generators import ReLUGenerator
 from demod.objective import objective
@@ -357,6 +366,76 @@ def test_what_stands_in_a_missing_pixel_does_not_matter(toy, setting, half, valu
     G1, G2, y, _, _ = toy
     priors = {"setting": replace(setting, iterations=3), "signal_prior": G1, "modulator_prior": G2, "mask": half}
     assert torch.equal(recover(torch.where(half, y, value), **priors).signal, recover(y, **priors).signal)
+
+
+# Gauss–Newton
+
+JUMPS = GaussNewtonSetting(iterations=30, starts=2, linearise_every=2, dampings=3)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_gauss_newton_finds_both_images(toy, dtype):
+    G1, G2, y, w, _ = toy
+    G1, G2 = G1.to(dtype=dtype), G2.to(dtype=dtype)
+    found = recover(y.to(dtype), setting=replace(JUMPS, starts=6), signal_prior=G1, modulator_prior=G2)
+    assert (found.mean_squared_residual < 1e-8).all()
+    assert ((align(found.signal, w.to(dtype)) - w).abs() < 1e-2 * w.amax((-2, -1), keepdim=True)).all()
+
+
+def test_gauss_newton_returns_the_residual_of_its_images_and_of_each_iteration(rng, half):
+    G1, G2 = toy_prior(5, seed=0), toy_prior(5, seed=1)
+    y = 0.3 * (G1(torch.randn(3, 5, generator=rng)) * G2(torch.randn(3, 5, generator=rng))).reshape(3, 64, 64)
+    for mask in (None, half, torch.rand(3, 64, 64, generator=rng) < 0.5):
+        seen = torch.ones(3, 64, 64, dtype=torch.bool) if mask is None else mask.expand(3, 64, 64)
+        found = recover(torch.where(seen, y, nan), setting=JUMPS, signal_prior=G1, modulator_prior=G2, mask=mask)
+        error = torch.where(seen, found.signal * found.modulator - y, 0).square().sum((-2, -1))
+        torch.testing.assert_close(found.mean_squared_residual, error / seen.sum((-2, -1)), rtol=1e-3, atol=1e-12)
+        assert found.history.shape == (31, 3)
+        assert torch.equal(found.history[-1], found.mean_squared_residual)
+        assert (found.history.diff(dim=0) <= 0).all()
+
+
+@pytest.mark.parametrize("quick", [True, False])
+def test_half_precision_serves_where_the_processor_multiplies_it_and_nowhere_else(monkeypatch, rng, quick):
+    monkeypatch.setattr(demodulation, "multiplies_bfloat16", lambda device: quick)
+    used = []
+    whole = demodulation.solve
+    monkeypatch.setattr(
+        demodulation, "solve", lambda *given, **settings: used.append(settings["jacobians_of"]) or whole(*given, **settings)
+    )
+    G1, G2 = toy_prior(5, seed=0), toy_prior(5, seed=1)
+    y = (G1(torch.randn(5, generator=rng)) * G2(torch.randn(5, generator=rng))).reshape(64, 64)
+    setting = replace(JUMPS, half=True, iterations=2)
+    recover(y, setting=setting, signal_prior=G1, modulator_prior=G2)
+    recover(y, setting=replace(setting, half=False), signal_prior=G1, modulator_prior=G2)
+    kinds = [near and [G.into.dtype for G in near] for near in used]
+    assert kinds == [[torch.bfloat16] * 2 if quick else None, None]
+
+
+def test_half_precision_finds_what_single_precision_does(rng):
+    G1, G2 = toy_prior(5, seed=0), toy_prior(5, seed=1)
+    y = (G1(torch.randn(8, 5, generator=rng)) * G2(torch.randn(8, 5, generator=rng))).reshape(8, 64, 64)
+    setting = replace(JUMPS, starts=6, iterations=60)
+    found = [recover(y, setting=replace(setting, half=half), signal_prior=G1, modulator_prior=G2) for half in (True, False)]
+    right = [run.mean_squared_residual < 1e-6 * y.square().mean((-2, -1)) for run in found]
+    assert min(part.sum() for part in right) >= 7
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"iterations": -1}, r"iterations is -1, .*at least 0"),
+        ({"starts": 0}, r"starts is 0, .*at least 1"),
+        ({"dampings": 0}, r"dampings is 0, .*at least 1"),
+        ({"linearise_every": 2.5}, r"linearise_every is 2\.5, .*give an int"),
+        ({"half": 1}, r"half is 1, .*True or False"),
+        ({"amortised": "yes"}, r"amortised is 'yes', .*True or False"),
+        ({"brightened_below": 0.0}, r"brightened_below is 0\.0, .*\(0, 1\]"),
+    ],
+)
+def test_a_setting_of_gauss_newton_that_cannot_be_meant_is_refused(change, said):
+    with pytest.raises((ValueError, TypeError), match=said):
+        replace(JUMPS, **change)
 
 
 # Brightness

@@ -1,5 +1,6 @@
 """Damped Gauss–Newton: its step, its order of convergence, its starts and masks, against Algorithm 1 and plain algebra."""
 
+from copy import deepcopy
 from dataclasses import dataclass
 from math import inf, nan
 
@@ -458,6 +459,97 @@ def test_in_single_precision_what_rounding_allows_is_reached_and_then_it_ends(to
     assert (solution.iterations < 50).sum() >= 6
 
 
+# Jacobians that serve for several steps, or come from another network
+
+
+@pytest.mark.parametrize("seen", [False, True])
+@pytest.mark.parametrize("name", [*PAIRS, "other generators"])
+def test_what_is_pulled_back_is_the_gradient(name, seen):
+    if name == "other generators":
+        G1, G2, h, m = as_generator(decoder(3, 200), 3), draw().G2, normal(5, 3), normal(5, 4, seed=2)
+    else:
+        some = PAIRS[name]()
+        G1, G2, h, m = some.G1, some.G2, some.h, some.m
+    observed = normal(5, 200) > 0 if seen else None
+    y = normal(5, 200).abs() if observed is None else normal(5, 200).abs() * observed
+    state = LinearisedProduct(G1, G2, y, h, m, observed)
+    first = G1 if observed is None else Restricted(G1, observed.double())
+    torch.testing.assert_close(state.slope(), torch.cat(gradient(first, G2, h, m, y), -1))
+
+
+SAVING = {"linearise_every": 4, "dampings": 3}
+
+
+@pytest.mark.parametrize("saving", [{"linearise_every": 3}, {"dampings": 2}, {"dampings": 3}, SAVING])
+@pytest.mark.parametrize("networks", [(), (24,)])
+def test_a_jacobian_that_serves_for_several_steps_leads_to_the_same_codes(networks, saving):
+    some = draw(24, inner=(50,), ell=600, networks=networks)
+    found, usual = some.solve(iterations=300, tolerance=1e-9, **saving), some.solve(tolerance=1e-9)
+    assert found.converged.sum() >= 22
+    both = found.converged & usual.converged
+    error = outer_product_error(found.h, found.m, some.h0, some.m0)
+    assert (error[both] <= 1e-6).all()
+    assert (found.objective.diff(dim=0) <= 0).all()
+
+
+def test_a_jacobian_is_made_once_for_as_many_iterations_as_asked(monkeypatch):
+    some, made = draw(6), []
+    whole = LinearisedProduct.normal_equations
+    monkeypatch.setattr(
+        LinearisedProduct, "normal_equations", lambda self, rows: made.append(len(rows)) or whole(self, rows)
+    )
+    some.solve(iterations=12, tolerance=0.0, linearise_every=4)
+    assert len(made) <= 4  # at the start and after iterations 4, 8 and 12
+    assert made[0] == 6
+
+
+def test_of_several_dampings_the_best_step_is_taken():
+    some = draw(32)
+    one, three = (some.solve(iterations=1, tolerance=0.0, dampings=k).objective[1] for k in (1, 3))
+    assert (three <= one).all()
+    assert (three < one).any()
+
+
+@pytest.mark.parametrize("kind", ["ReLU", "other", "ReLU, masked", "other, masked"])
+def test_a_network_in_half_precision_points_the_way_and_the_answer_is_exact(kind):
+    mask = stream_mask() if "masked" in kind else None
+    if kind.startswith("ReLU"):
+        some = draw(16, inner=(40,), ell=400)
+        G1, G2, h0, m0 = some.G1, some.G2, some.h0, some.m0
+        near = tuple(ReLUGenerator([W.bfloat16() for W in G.weights]) for G in (G1, G2))
+    else:
+        G1, G2 = as_generator(decoder(3, 400), 3), as_generator(decoder(2, 400, seed=2), 2)
+        h0, m0 = normal(16, 3), normal(16, 2, seed=2)
+        near = tuple(as_generator(rounded(G.module), G.widths[0]) for G in (G1, G2))
+    found = solve(
+        G1, G2, G1(h0) * G2(m0), starts=6, iterations=200, tolerance=1e-9, mask=mask, rng=stream(), jacobians_of=near
+    )
+    assert found.converged.sum() >= 12
+    assert (relative_residual(found, G1(h0) * G2(m0))[found.converged] <= 1e-8).all()
+
+
+def stream_mask():
+    return torch.rand(400, generator=stream(7)) < 0.8
+
+
+def rounded(module):
+    """The same module with its weights rounded to bfloat16, and kept as float64."""
+    module = deepcopy(module)
+    for weight in module.parameters():
+        weight.data = weight.data.bfloat16().double()
+    return module
+
+
+def test_with_noise_jacobians_of_other_networks_lead_to_a_point_where_the_exact_gradient_vanishes():
+    G1, G2 = as_generator(decoder(3, 60), 3), as_generator(decoder(2, 60, seed=2), 2)
+    near = tuple(as_generator(rounded(G.module), G.widths[0]) for G in (G1, G2))
+    y = G1(normal(6, 3)) * G2(normal(6, 2, seed=2)) + 0.02 * normal(6, 60, seed=3)
+    found = solve(G1, G2, y, iterations=400, tolerance=0.0, rng=stream(), jacobians_of=near, **SAVING)
+    begun = solve(G1, G2, y, iterations=0, rng=stream())
+    slopes = [torch.cat(gradient(G1, G2, run.h, run.m, y), -1).norm(dim=-1) for run in (found, begun)]
+    assert (slopes[0] <= 1e-5 * slopes[1]).sum() >= 5
+
+
 # Wrong calls
 
 ONE = draw()
@@ -474,6 +566,16 @@ CALLS = {
     "a mask of numbers": ({"mask": torch.ones(200)}, r"mask is torch\.float32 \(200,\).*use \.bool"),
     "a mask of another length": ({"mask": torch.ones(20, dtype=torch.bool)}, r"mask is torch\.bool \(20,\).*expand"),
     "a mask as a list": ({"mask": [True] * 200}, r"mask is a list, .*as_tensor"),
+    "a Jacobian for no iteration": ({"linearise_every": 0}, r"linearise_every is 0, .*at least 1"),
+    "no damping": ({"dampings": 0}, r"dampings is 0, .*at least 1"),
+    "half a damping": ({"dampings": 1.5}, r"dampings is 1\.5, .*give an int"),
+    "Jacobians of one network": ({"jacobians_of": ONE.G1}, r"jacobians_of is .*two generators .*give \(C1, C2\)"),
+    "Jacobians of no generator": ({"jacobians_of": (ONE.G1, "x")}, r"jacobians_of\[1\] is 'x', .*generator"),
+    "Jacobians of other networks": ({"jacobians_of": (ONE.G1, ONE.G1)}, r"jacobians_of\[1\] is 3 → 200 and .*4 → 200"),
+    "Jacobians of a batch": (
+        {"jacobians_of": (draw(networks=(2,)).G1, ONE.G2)},
+        r"jacobians_of\[0\] .*single networks .*give the same network",
+    ),
     "a mask that hides everything": ({"mask": torch.zeros(200, dtype=torch.bool)}, r"mask observes no entry .*leave"),
 }
 

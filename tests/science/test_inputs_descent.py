@@ -25,7 +25,7 @@ from demod.baselines import (
     power_factorization,
     trivial,
 )
-from demod.demodulation import BEST_SETTING, align, drawn_problems, recover, score
+from demod.demodulation import BEST_SETTING, FIRST_ORDER_SETTING, align, drawn_problems, recover, score
 from demod.descent import code_scale, default_step_size, descend, outer_product_error, relative_residual
 from demod.generators import Constant, ReLUGenerator
 
@@ -142,8 +142,8 @@ WRONG = {
     "a word for a setting": (lambda: recover(IMAGE, setting="best"), r"setting is 'best', .*BEST_SETTING.*replace"),
     "half a start": (lambda: replace(BEST_SETTING, starts=0.5), r"starts is 0\.5, .*give an int"),
     "no start": (lambda: replace(BEST_SETTING, starts=0), r"starts is 0, .*at least 1"),
-    "a step back": (lambda: replace(BEST_SETTING, step=-1.0), r"step is -1\.0, .*positive"),
-    "a word for a step": (lambda: replace(BEST_SETTING, step="big"), r"step is 'big', .*number is required"),
+    "a step back": (lambda: replace(FIRST_ORDER_SETTING, step=-1.0), r"step is -1\.0, .*positive"),
+    "a word for a step": (lambda: replace(FIRST_ORDER_SETTING, step="big"), r"step is 'big', .*number is required"),
     "vectors to be aligned": (lambda: align(torch.ones(20, 300), torch.ones(20, 300)), r"\(20, 300\).*reshape vectors"),
     "vectors to be scored": (lambda: score(torch.ones(20, 300), torch.ones(20, 300)), r"\(20, 300\).*reshape vectors"),
     "a score of NaN": (lambda: score(IMAGE * math.nan, IMAGE), r"estimate has entries that are NaN"),

@@ -20,7 +20,7 @@ from PIL import Image, ImageCms, ImageDraw, ImageFont
 from typer.testing import CliRunner
 
 from demod import photo
-from demod.demodulation import BEST_SETTING, drawn_problems, recover
+from demod.demodulation import BEST_SETTING, FIRST_ORDER_SETTING, drawn_problems, recover, score
 from demod.photo import (
     Picture,
     PictureError,
@@ -480,13 +480,16 @@ def test_a_dim_picture_is_brightened_and_a_bright_one_left_alone():
 # Recovering
 
 
+@pytest.mark.parametrize("setting", [FIRST_ORDER_SETTING, BEST_SETTING])
 @pytest.mark.parametrize("c", [1e-6, 1e-3, 0.04, 0.3])
-def test_a_dim_picture_gives_what_the_bright_one_gives(tmp_path, c):
+def test_a_dim_picture_gives_what_the_bright_one_gives(tmp_path, c, setting):
     pixels = ramp(64, 64) / 239
     found = {}
     for name, scale in (("bright", 1.0), ("dim", c)):
         path = tiff(tmp_path / f"{name}.tif", scale * pixels)
-        report = recover_picture(path, tmp_path / name, setting=replace(BEST_SETTING, iterations=20, starts=1))
+        # two roundings of one picture: steps that jump tell them apart sooner than steps along the gradient
+        iterations = 20 if setting is FIRST_ORDER_SETTING else 3
+        report = recover_picture(path, tmp_path / name, setting=replace(setting, iterations=iterations))
         found[name] = (
             report["relative_residual"],
             report["warning"],
@@ -495,6 +498,12 @@ def test_a_dim_picture_gives_what_the_bright_one_gives(tmp_path, c):
     assert found["dim"][0] == pytest.approx(found["bright"][0], rel=1e-3)
     assert found["dim"][1] == found["bright"][1]
     assert np.abs(found["dim"][2] - found["bright"][2]).max() <= 1
+
+
+def test_a_dim_image_is_recovered_as_well_as_a_bright_one():
+    signals, modulators = drawn_problems(4)
+    bright, dim = (score(recover(c * signals * modulators).signal, signals).psnr for c in (1.0, 0.04))
+    assert (dim - bright).abs().max() < 0.3  # measured on 16 images and four factors: 0.11
 
 
 def paper(text, size=44, at=(32, 32)):
@@ -511,8 +520,9 @@ def spot(centre=1.5, spread=25.0):
     return bump[:, None] * bump
 
 
-# Measured on 84 such pictures: of 54 with small, several or no digits the agreement of the ink finds all but two with "77";
-# of 30 printed digits under spots none is doubted. Letters that are like digits pass.
+# Measured on 74 such pictures: of 30 printed digits under spots none is doubted. Of 44 with small, displaced, several or no
+# digits the agreement of the ink finds 37; the other seven, four small digits, "11", "17" and "77", are recovered to 24.9 dB
+# or more, and what is doubted to 26.5 dB at most.
 PICTURES = {
     "a printed 0": (paper("0") * spot(), set()),
     "a printed 4": (paper("4") * spot(-2.0, 28.0), set()),
@@ -531,7 +541,7 @@ SAID = {"ink": "the ink of picture and signal agree", "residual": "the residual 
 def recovered():
     """Signal and modulator of all pictures, as 8 bits hold them."""
     y = torch.from_numpy(np.stack([picture for picture, _ in PICTURES.values()])).float().mul(255).round() / 255
-    found = recover(y, setting=replace(BEST_SETTING, iterations=200))
+    found = recover(y)
     return found.signal, found.modulator, y
 
 

@@ -1,4 +1,5 @@
 import re
+from dataclasses import replace
 from math import nan
 
 import pytest
@@ -7,7 +8,7 @@ from torch import nn
 
 from demod.data import random_distortions, resize
 from demod.dcgan import load_generator
-from demod.demodulation import infer, recover
+from demod.demodulation import FAST_SETTING, PAPER_SETTING, infer, recover
 from demod.generators import ReLUGenerator
 from demod.priors import weights as shipped
 from demod.priors.encoder import Encoder, encoder_network, filled, load_encoder
@@ -210,6 +211,38 @@ def test_an_encoder_for_other_priors_is_refused(encoder, priors, pictures):
         infer(pictures, signal_prior=priors[0])
     with pytest.raises(ValueError, match="divide by the peak"):
         infer(4 * pictures, encoder=encoder, signal_prior=priors[0], modulator_prior=priors[1])
+
+
+# As a start
+
+AMORTISED = replace(FAST_SETTING, iterations=3)
+
+
+@pytest.mark.parametrize("setting", [AMORTISED, replace(PAPER_SETTING, iterations=3, amortised=True)])
+@pytest.mark.parametrize("starts", [1, 3])
+def test_an_amortised_setting_begins_at_the_answer_of_the_encoder(encoder, priors, pictures, setting, starts):
+    given = {"encoder": encoder, "signal_prior": priors[0], "modulator_prior": priors[1]}
+    answer = infer(pictures, **given)
+    found = recover(pictures, setting=replace(setting, iterations=0, brightened_below=1.0), **given)
+    torch.testing.assert_close(found.signal, answer.signal)
+    torch.testing.assert_close(found.modulator, answer.modulator)
+    best = recover(pictures, setting=replace(setting, starts=starts, brightened_below=1.0), **given)
+    assert (best.mean_squared_residual <= answer.mean_squared_residual).all()
+
+
+def test_a_masked_start_is_the_answer_to_what_was_seen(encoder, priors, pictures, rng):
+    mask = torch.rand(64, 64, generator=rng) < 0.6
+    given = {"encoder": encoder, "signal_prior": priors[0], "modulator_prior": priors[1], "mask": mask}
+    found = recover(torch.where(mask, pictures, nan), setting=replace(AMORTISED, iterations=0), **given)
+    torch.testing.assert_close(found.signal, infer(pictures, **given).signal)
+
+
+def test_encoder_and_setting_ask_for_each_other(encoder, priors, pictures):
+    given = {"signal_prior": priors[0], "modulator_prior": priors[1]}
+    with pytest.raises(ValueError, match=r"encoder is given, but the setting starts from random codes; give FAST_SETTING"):
+        recover(pictures, encoder=encoder, **given)
+    with pytest.raises(ValueError, match=r"encoder is None, but codes mean nothing to other priors"):
+        recover(pictures, setting=AMORTISED, **given)
 
 
 # Shipped encoders
