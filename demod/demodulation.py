@@ -32,9 +32,9 @@ from demod.dcgan import load_generator
 from demod.descent import descend
 from demod.descent.units import unit_of
 from demod.gauss_newton import solve
-from demod.generators import CentredGenerator, Generator, ReLUGenerator, networks, restrict
+from demod.generators import CentredGenerator, Generator, restrict
 from demod.priors.encoder import Encoder, check_side, filled, load_encoder
-from demod.priors.image import ImageGenerator, draw_codes
+from demod.priors.image import ImageGenerator, draw_codes, in_bfloat16
 from demod.settings import BEST_SETTING as BEST_SETTING
 from demod.settings import FAST_SETTING as FAST_SETTING
 from demod.settings import FIRST_ORDER_SETTING as FIRST_ORDER_SETTING
@@ -293,8 +293,8 @@ def _quick(E: Encoder | None, G1: Generator, G2: Generator, device: torch.device
     """Return the priors, DCGANs in half precision where that is quicker: what a refinement sees need not be exact."""
     if E is None or E.refinement is None or not multiplies_bfloat16(device):
         return G1, G2
-    first, second = (_in_bfloat16(G) if isinstance(G, ImageGenerator) else G for G in (G1, G2))
-    return first, second
+    both = isinstance(G1, ImageGenerator) and isinstance(G2, ImageGenerator)
+    return in_bfloat16(G1, G2) if both else (G1, G2)
 
 
 def _descended(
@@ -350,14 +350,9 @@ def _solved(
         rng=rng,
         linearise_every=setting.linearise_every,
         dampings=setting.dampings,
-        jacobians_of=(_in_bfloat16(G1), _in_bfloat16(G2)) if half else None,
+        jacobians_of=in_bfloat16(G1, G2) if half else None,
     )
     return solution.signal, solution.modulator, solution.objective
-
-
-def _in_bfloat16(G: Generator) -> Generator:
-    """Return the same network with such weights, or G where codes would have to be of their type, too."""
-    return G.to(dtype=torch.bfloat16) if isinstance(G, ImageGenerator | ReLUGenerator) and not networks(G) else G
 
 
 def _check_images(y: Tensor, mask: Tensor | None) -> None:

@@ -102,4 +102,4 @@ FIRST_ORDER_SETTING = Setting(
     step=32.0, momentum=0.9, iterations=500, reflect_every=25, balance=False, starts=1, brightened_below=1.0
 )
 BEST_SETTING = GaussNewtonSetting(iterations=40, starts=1, linearise_every=4, dampings=3, half=True, brightened_below=1.0)
-FAST_SETTING = replace(BEST_SETTING, iterations=18, linearise_every=6, amortised=True)
+FAST_SETTING = replace(BEST_SETTING, iterations=24, linearise_every=6, amortised=True)

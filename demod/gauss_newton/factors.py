@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from demod.descent.factors import Mirrored, ReLUFactor
-from demod.generators import Generator, ReLUGenerator, Restricted, jacobian, pick
+from demod.generators import Generator, Pullback, ReLUGenerator, Restricted, jacobian, pick
 
 
 class Linearised(Mirrored, Protocol):
@@ -19,6 +19,10 @@ class Linearised(Mirrored, Protocol):
 
     def move(self, z: Tensor, *, mirror: bool = True) -> None:
         """Go to the codes z (B, n), evaluating G at them, and at -z, too, if `mirrored` or `reflect` will be asked for."""
+        ...
+
+    def stay(self, z: Tensor) -> None:
+        """Go to the codes z (B, n), from where `pull` will be asked for."""
         ...
 
     def pull(self, cotangent: Tensor) -> Tensor:
@@ -69,6 +73,10 @@ class LinearFactor(ReLUFactor):
         self._evaluate(mirror=mirror)
         self._hide()
 
+    def stay(self, z: Tensor) -> None:
+        """See `Linearised`."""
+        self.move(z, mirror=False)
+
     def keep(self, rows: Tensor) -> None:
         """See `Linearised`."""
         self.observed = None if self.observed is None else self.observed[rows]
@@ -118,14 +126,21 @@ class LinearFactor(ReLUFactor):
 class PlainFactor:
     """A factor of any generator, by its values and its pullbacks, and the Jacobian of a generator that is near it."""
 
+    pullback: Pullback | None  # at z, if it is there already
+
     def __init__(self, G: Generator, z: Tensor, near: Generator) -> None:
         self.G, self.near = G, near
         self.move(z)
 
     def move(self, z: Tensor, *, mirror: bool = True) -> None:
         """See `Linearised`."""
-        self.z = z
+        self.z, self.pullback = z, None
         self.values = self.G(torch.stack([z, -z]) if mirror else z[None]).detach()
+
+    def stay(self, z: Tensor) -> None:
+        """See `Linearised`."""
+        value, self.pullback = self.G.vjp(z)
+        self.z, self.values = z, value.detach()[None]
 
     @property
     def value(self) -> Tensor:
@@ -138,18 +153,18 @@ class PlainFactor:
 
     def reflect(self, rows: Tensor) -> None:
         """See `Linearised`."""
-        self.z = torch.where(rows[:, None], -self.z, self.z)
+        self.z, self.pullback = torch.where(rows[:, None], -self.z, self.z), None
         self.values = torch.where(rows[:, None], self.values.flip(0), self.values)
 
     def keep(self, rows: Tensor) -> None:
         """See `Linearised`."""
-        self.z, self.values = self.z[rows], self.values[:, rows]
+        self.z, self.values, self.pullback = self.z[rows], self.values[:, rows], None
         numbers = rows.nonzero()[:, 0]
         self.G, self.near = pick(self.G, numbers), pick(self.near, numbers)
 
     def pull(self, cotangent: Tensor) -> Tensor:
         """See `Linearised`."""
-        return self.G.vjp(self.z)[1](cotangent).detach()
+        return (self.pullback or self.G.vjp(self.z)[1])(cotangent).detach()
 
     def row_bytes(self) -> int:
         """See `Linearised`."""

@@ -46,6 +46,12 @@ class LinearisedProduct(Product):
         self.second.move(m, mirror=mirror)
         self._update()
 
+    def stay(self, h: Tensor, m: Tensor) -> None:
+        """Go to the codes h (B, n) and m (B, p), from where `slope` or `normal_equations` come next."""
+        self.first.stay(h)
+        self.second.stay(m)
+        self._update()
+
     def slope(self) -> Tensor:
         """Return Jᵀr at the current codes by pulling back, exactly whatever the Jacobians are, (B, n + p)."""
         parts = ((self.first, self.second.value), (self.second, self.first.value))

@@ -55,8 +55,10 @@ class Progress(Ongoing):
         self.history[spent, self.live] = self.f
         self._end(fall, spent)
         self.moved = self.moved | better
+        if spent == self.rule.iterations:
+            return
         if self.rule.returns:
-            self.product.move(*self._halves(self.z), mirror=False)
+            self.product.stay(*self._halves(self.z))
         if renew:
             self._linearise(self.moved & self.going)
         elif better.any():

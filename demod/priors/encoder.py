@@ -22,7 +22,7 @@ from demod.generators.differentiation import recording
 from demod.priors.weights import load_shipped
 from demod.torch_state import by_itself, in_full_precision
 
-AT_ONCE = 256  # pictures in one pass: the layers of more leave the cache
+AT_ONCE = 32  # pictures in one pass: the layers of more leave the cache
 SEEN = 4  # images that a refinement sees of each picture
 RESIDUAL_GAIN = 10.0  # of the residual among them, which is small
 REFINEMENTS = {"encoder": "encoder-refinement"}  # of shipped encoders

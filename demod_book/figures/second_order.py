@@ -1,4 +1,4 @@
-"""Figures of the chapter on Gauss–Newton steps: residuals, their order, success by starts, zeros that mislead, cost."""
+"""Figures of the chapter on Gauss–Newton steps: residuals, order, success by starts, zeros that mislead, cost, pictures."""
 
 from typing import Any
 
@@ -96,3 +96,20 @@ def plot_costs(rows: list[dict[str, Any]]) -> Figure:
     names = [f"{size_of(row)}\n{kind}" for row, kind in zip(rows, kinds, strict=True)]
     times, colours = [row["milliseconds"] for row in rows], (GREY, JUMP, WALK, GREEN, PURPLE)
     return grouped_bars(times, names, colours, "ms per problem to a relative residual of $10^{-10}$", 0.75)
+
+
+def plot_pictures(kinds: dict[str, dict[str, Any]]) -> Figure:
+    """Draw the digit's PSNR by kind of image and method: the median, its interval, and a tick that nine of ten exceed."""
+    fig, ax = canvas(size=(6.4, 0.62 * len(kinds) + 1.4))
+    methods = list(next(iter(kinds.values())))
+    for k, (method, colour) in enumerate(zip(methods, (JUMP, PURPLE, VERMILION), strict=True)):
+        rows = -np.arange(len(kinds)) + 0.22 * (1 - k)
+        medians, low, high = np.array([scores[method]["digit"] for scores in kinds.values()]).T
+        tails = [scores[method]["digit, one in ten"] for scores in kinds.values()]
+        ax.hlines(rows, tails, medians, color=colour, alpha=0.35, linewidth=1.5)
+        ax.plot(tails, rows, "|", color=colour, markersize=8)
+        ax.errorbar(medians, rows, xerr=(medians - low, high - medians), fmt="o", color=colour, markersize=5, label=method)
+    ax.set_yticks(-np.arange(len(kinds)), list(kinds), fontsize=9)
+    ax.set(xlabel="PSNR of the signal in dB, after scale alignment")
+    fig.legend(*ax.get_legend_handles_labels(), loc="outside lower center", ncols=3, frameon=False, fontsize=9)
+    return fig

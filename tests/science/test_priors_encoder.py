@@ -11,7 +11,7 @@ from demod.dcgan import load_generator
 from demod.demodulation import FAST_SETTING, PAPER_SETTING, infer, recover
 from demod.generators import ReLUGenerator
 from demod.priors import weights as shipped
-from demod.priors.encoder import Encoder, encoder_network, filled, load_encoder
+from demod.priors.encoder import REFINEMENTS, Encoder, encoder_network, filled, load_encoder
 from demod.priors.relu import load_prior
 from demod.priors.weights import load_card, weight_hashes
 
@@ -126,6 +126,67 @@ def test_a_network_that_makes_other_codes_is_refused():
         Encoder(network, (3, 3))
     with pytest.raises(ValueError, match="network takes no pictures"):
         Encoder(nn.Linear(3, 5), LATENTS)
+
+
+# A refinement
+
+
+@pytest.fixture
+def refined(encoder, rng):
+    """The same encoder with a refinement that corrects what it can be seen to correct."""
+    refinement = encoder_network((4, 8), 16, sum(LATENTS), seen=4)
+    for value in refinement.state_dict().values():
+        if value.is_floating_point():
+            value.copy_(0.1 + torch.rand(value.shape, generator=rng) / 4)
+    return Encoder(encoder.network, LATENTS, refinement=refinement)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_a_refinement_corrects_the_codes_by_what_the_first_answer_leaves(refined, priors, pictures, dtype):
+    y = 0.5 * pictures.to(dtype)
+    G1, G2 = (G.to(dtype=dtype) for G in priors)
+    h, m = refined(y)
+    w, x, bright = G1(h).view_as(y), G2(m).view_as(y), y / y.amax((1, 2), keepdim=True)
+    seen = torch.stack([bright, w, x, 10 * (w * x - bright)], 1)
+    expected = torch.cat([h, m], 1) + refined.refinement(seen.float()).to(dtype)
+    found = refined.answer(y, G1, G2)
+    torch.testing.assert_close(torch.cat(found, 1), expected)
+    assert {codes.dtype for codes in found} == {dtype}
+
+
+@pytest.mark.parametrize("batch", [(), (0,), (1, 5)])
+def test_a_refined_answer_keeps_any_batch_shape(refined, priors, pictures, batch):
+    y = pictures[0] if batch == () else pictures[: batch[-1]].reshape(*batch, 64, 64)
+    h, m = refined.answer(y, *priors)
+    assert (h.shape, m.shape) == ((*batch, 3), (*batch, 2))
+
+
+def test_a_refined_answer_does_not_depend_on_the_other_pictures(refined, priors, pictures):
+    many = refined.answer(pictures.repeat(60, 1, 1), *priors)
+    torch.testing.assert_close(many[0][-5:], refined.answer(pictures, *priors)[0], rtol=1e-4, atol=1e-4)
+
+
+def test_without_a_refinement_the_answer_is_the_first(encoder, priors, pictures):
+    for found, first in zip(encoder.answer(pictures, *priors), encoder(pictures), strict=True):
+        assert torch.equal(found, first)
+
+
+def test_the_answer_of_infer_is_the_refined_one(refined, priors, pictures):
+    found = infer(pictures, encoder=refined, signal_prior=priors[0], modulator_prior=priors[1])
+    h, _ = refined.answer(pictures, *priors)
+    torch.testing.assert_close(found.signal.flatten(1), priors[0](h))
+
+
+def test_a_moved_encoder_takes_its_refinement_along(refined):
+    moved = refined.to(dtype=torch.float64)
+    assert {value.dtype for value in moved.refinement.parameters()} == {torch.float64}
+
+
+def test_a_refinement_that_sees_something_else_is_refused(encoder):
+    with pytest.raises(ValueError, match=r"refinement takes no pictures \(B, 4, 64, 64\)"):
+        Encoder(encoder.network, LATENTS, refinement=encoder_network((4, 8), 16, 5))
+    with pytest.raises(ValueError, match=r"refinement makes \(1, 6\) of one picture, but \(1, 5\) is required"):
+        Encoder(encoder.network, LATENTS, refinement=encoder_network((4, 8), 16, 6, seen=4))
 
 
 # Pixels that are missing
@@ -258,15 +319,24 @@ def generators(name):
     ]
 
 
-def test_the_encoders_are_the_weights_that_have_codes_for_two_priors():
-    assert [name for name in weight_hashes() if "latents" in load_card(name)] == SHIPPED
+def test_the_encoders_and_their_refinements_are_the_weights_that_have_codes_for_two_priors():
+    known = {name for name in weight_hashes() if "latents" in load_card(name)}
+    assert known == {*SHIPPED, *REFINEMENTS.values()}
+    assert all(load_card(refinement)["settings"]["refines"] == name for name, refinement in REFINEMENTS.items())
 
 
-@pytest.mark.parametrize("name", SHIPPED)
+def test_an_encoder_comes_with_its_refinement_unless_it_is_not_wanted():
+    assert load_encoder("encoder").refinement is not None
+    assert load_encoder("encoder", refined=False).refinement is None
+    assert load_encoder("relu-encoder").refinement is None
+
+
+@pytest.mark.parametrize("name", [*SHIPPED, *REFINEMENTS.values()])
 def test_a_shipped_encoder_was_trained_through_the_generators_that_are_shipped(name):
     card = load_card(name)
     assert card["through"] == {prior: weight_hashes()[prior] for prior in card["through"]}
-    assert set(card["through"]) == {card["settings"]["signal"], card["settings"]["modulator"]}
+    settings = card["settings"]
+    assert set(card["through"]) == {settings["signal"], settings["modulator"], settings.get("refines")} - {None}
 
 
 @pytest.mark.parametrize("name", SHIPPED)
@@ -285,8 +355,9 @@ def test_the_default_answer_is_nearer_than_where_the_descent_begins():
 
 
 def test_what_is_no_encoder_is_not_loaded_as_one():
-    with pytest.raises(ValueError, match="name is 'digits', but the encoders are encoder and relu-encoder"):
-        load_encoder("digits")
+    for name in ("digits", "encoder-refinement"):
+        with pytest.raises(ValueError, match=f"name is '{name}', but the encoders are encoder and relu-encoder"):
+            load_encoder(name)
 
 
 def test_all_weights_together_stay_below_48_megabytes():

@@ -79,6 +79,48 @@ def test_the_step_size_rises_and_falls_along_straight_lines(images):
     assert seen[5:] == pytest.approx([(30 - step) / 25 for step in range(5, 30)])
 
 
+# Refinements
+
+REFINING = replace(SMALL, signal="digits-tuned", modulator="distortions", refines="encoder", batch_size=4, lr=1e-4)
+
+
+@pytest.fixture(scope="module")
+def refining():
+    """A run after a few steps, and the mean-squared residual of each."""
+    run = Encoding(invert(255 - distortion_images()[::200]), REFINING)
+    return run, [run.advance()["residual"] for _ in range(3)]
+
+
+def test_a_refinement_begins_by_leaving_the_answer_nearly_as_it_is():
+    run = Encoding(invert(255 - distortion_images()[::200]), REFINING)
+    y = run._pictures()
+    first = torch.cat(run.refined(y), 1)
+    correction = run._codes(y) - first
+    assert 0 < correction.norm() < 0.1 * first.norm()
+
+
+def test_a_refinement_is_trained_on_the_residual_after_it_and_the_encoder_stands_still(refining):
+    run, residuals = refining
+    assert np.isfinite(residuals).all()
+    shipped_first = load_encoder("encoder", refined=False)
+    pairs = zip(run.refined.network.parameters(), shipped_first.network.parameters(), strict=True)
+    assert all(torch.equal(a, b) for a, b in pairs)
+    assert run.parts().networks.keys() == {"network"}
+
+
+def test_a_trained_refinement_answers_as_the_run_that_trained_it(refining):
+    run, _ = refining
+    run.network.eval()
+    y = run._pictures()
+    E = run.encoder(run.trained())
+    h, m = E.answer(y, run.G1, run.G2)
+    with torch.autocast("cpu", enabled=False):
+        expected = run._codes(y)
+    torch.testing.assert_close(torch.cat([h, m], 1), expected, rtol=0.02, atol=0.02)
+    assert not torch.equal(h, E(y)[0])
+    run.network.train()
+
+
 def test_a_checkpoint_of_other_settings_is_refused(images, tmp_path):
     Encoding(images, SMALL).save(tmp_path / "checkpoint.safetensors")
     with pytest.raises(ValueError, match="was written with other settings; train in another folder or delete it"):
@@ -113,7 +155,7 @@ def test_a_shipped_encoder_is_that_of_the_run_in_half_precision_and_its_card_has
     monkeypatch.setattr(shipped, "WEIGHTS", tmp_path)
     held_out = torch.stack([resize(random_distortions(6, seed=seed)) for seed in (3, 4)])
     card = ship("toy", run, held_out)
-    assert card["settings"] == asdict(SMALL) | {"channels": [4, 8]}
+    assert card["settings"] | {"refines": None} == asdict(SMALL) | {"channels": [4, 8]}
     assert (card["through"], card["latents"], card["held_out_images"]) == (through, [50, 50], 6)
     assert card["signal_psnr"]["one_in_ten"] <= card["signal_psnr"]["median"]
     assert card["mean_squared_residual"]["median"] <= card["mean_squared_residual"]["one_in_ten"]
