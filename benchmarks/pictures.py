@@ -8,7 +8,8 @@
 with the DCGANs; and Algorithm 1, Gauss–Newton and the encoder with the ReLU priors. The scores are medians over the same
 test digits under distortions that no method was trained on, with bootstrap intervals of 95 %, and what one in ten is worse
 than. The kinds ask what the encoder has learned: bumps wider than all that it saw, noise, missing pixels, letters. Times are
-medians of interleaved runs on batches of 16 images, in milliseconds an image, on one thread.
+medians of interleaved runs on batches of 16 images, in milliseconds an image, on one thread; with the DCGANs each run first
+loads its weights, which is what most of the time of the encoder is.
 
 `make bench` runs it and writes demod_book/results/benchmark-pictures.json. It needs MNIST.
 """

@@ -21,7 +21,7 @@ SHIPPED = sorted(
     for package in ("demod", "demod_book")
     for pattern in ("*.py", "py.typed", "weights/*", "results/*")
     for path in (ROOT / package).rglob(pattern)
-    if path.is_file() and not path.match("weights/*encoder.*")  # no chapter loads them, and the book is carried about
+    if path.is_file() and not path.match("weights/*encoder*")  # no chapter loads them, and the book is carried about
 )
 USES = """
 from pathlib import Path
