@@ -37,6 +37,8 @@ from demod_book.pages.wheel import write_wheel
 
 MARK = re.compile(r"<!--\s*[\w. -]+?\s*-->")
 MATHJAX = ("tex-chtml.js", "a11y", "input", "output", "sre", "ui")
+BUNDLED = tuple(f"input/{name}.js" for name in ("tex", "tex-base", "tex-full", "asciimath", "tex/extensions/all-packages"))
+BUNDLED += ("output/chtml.js", "output/svg.js")  # tex-chtml.js has what of these the book needs
 SPOKEN = ("base.json", "en.json", "nemeth.json")  # what MathJax needs to read formulas aloud in the language of the book
 
 
@@ -142,6 +144,8 @@ def _copy_offline(layout: Layout, extra: Path) -> None:
     for name in MATHJAX:
         _copy(mathjax / name, extra / "mathjax" / name)
     shutil.rmtree(extra / "mathjax" / "output" / "svg")  # formulas are drawn with fonts
+    for name in BUNDLED:
+        (extra / "mathjax" / name).unlink()
     for path in (extra / "mathjax" / "sre" / "mathmaps").iterdir():
         if path.name not in SPOKEN:
             path.unlink()
