@@ -179,7 +179,7 @@ def load_encoder(name: str, *, device: torch.device | str = "cpu", refined: bool
 def _shipped_network(name: str, *, seen: int) -> tuple[nn.Module, tuple[int, int]]:
     """Return a shipped network that sees so many images of each picture, and the entries (n, p) of the codes."""
     card, tensors = load_shipped(name)
-    if "latents" not in card or (card["settings"].get("refines") is None) != (seen == 1):
+    if "latents" not in card or (card["settings"]["refines"] is None) != (seen == 1):
         raise ValueError(f"name is {told(name)}, but the encoders are encoder and relu-encoder; the others are generators.")
     settings, (n, p) = card["settings"], card["latents"]
     network = encoder_network(settings["channels"], settings["hidden"], n + p, seen=seen)

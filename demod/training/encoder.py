@@ -169,8 +169,6 @@ class Encoding(Saved):
     def identity(self) -> dict[str, Any]:
         """Return what the run is known by; the steps decide the step sizes, so that a longer run is another one."""
         settings = asdict(self.settings) | {"channels": list(self.settings.channels)}  # as JSON has them
-        if self.refined is None:
-            del settings["refines"]
         return {"settings": settings, "data_sha256": self.data_sha256}
 
     def trained(self) -> dict[str, Tensor]:

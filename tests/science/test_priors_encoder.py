@@ -336,7 +336,7 @@ def test_a_shipped_encoder_was_trained_through_the_generators_that_are_shipped(n
     card = load_card(name)
     assert card["through"] == {prior: weight_hashes()[prior] for prior in card["through"]}
     settings = card["settings"]
-    assert set(card["through"]) == {settings["signal"], settings["modulator"], settings.get("refines")} - {None}
+    assert set(card["through"]) == {settings["signal"], settings["modulator"], settings["refines"]} - {None}
 
 
 @pytest.mark.parametrize("name", SHIPPED)
