@@ -210,22 +210,23 @@ def closest_in_range(
     check_images(G, images)
     check_counts(starts=starts, iterations=iterations)
     rng = torch.Generator("cpu").manual_seed(check_seed(seed))
-    targets = images.detach().flatten(1).to(torch.float32)
-    z = draw_codes(G, (starts, len(targets)), rng).to(targets.device)
-    known, codeless = Constant(torch.ones_like(targets[0])), z.new_zeros(*z.shape[:-1], 1)
-    found = solve(
-        G,
-        known,
-        targets,
-        h=z if starts > 1 else z[0],
-        m=codeless if starts > 1 else codeless[0],
-        starts=starts,
-        iterations=iterations,
-        tolerance=0.0,
-        linearise_every=4,
-        dampings=3,
-        jacobians_of=in_bfloat16(G, known) if multiplies_bfloat16(targets.device) else None,
-    )
+    with recording():  # so that a module computes the same inside of inference mode
+        targets = keepable(images).detach().flatten(1).to(torch.float32)
+        z = draw_codes(G, (starts, len(targets)), rng).to(targets.device)
+        known, codeless = Constant(torch.ones_like(targets[0])), z.new_zeros(*z.shape[:-1], 1)
+        found = solve(
+            G,
+            known,
+            targets,
+            h=z if starts > 1 else z[0],
+            m=codeless if starts > 1 else codeless[0],
+            starts=starts,
+            iterations=iterations,
+            tolerance=0.0,
+            linearise_every=4,
+            dampings=3,
+            jacobians_of=in_bfloat16(G, known) if multiplies_bfloat16(targets.device) else None,
+        )
     return found.signal.reshape(images.shape), found.objective[-1] * 2 / targets.shape[1]
 
 

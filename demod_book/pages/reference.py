@@ -20,7 +20,7 @@ LAYERS = {
     "Arguments and files": ("arguments", "artifacts", "sources", "torch_state"),
     "Generators and theory": ("generators", "objective", "expectation", "hyperbolas", "wdc"),
     "Descent, landscape, related work": ("descent", "gauss_newton", "landscape", "baselines"),
-    "Images": ("data", "priors", "dcgan", "demodulation", "pixels", "tiles", "photo"),
+    "Images": ("data", "settings", "priors", "dcgan", "demodulation", "pixels", "tiles", "photo"),
     "Training and studies": ("training", "studies"),
     "What the book draws": ("figures",),
 }
