@@ -27,12 +27,12 @@ SPREAD = 4.0  # between the μ that are tried beside each other
 class Damping:
     """μ and ν of B problems, and the multiples of μ that are tried beside each other, as many as `tries`."""
 
-    def __init__(self, f: Tensor, tries: int = 1) -> None:
+    def __init__(self, f: Tensor, tries: int) -> None:
         self.mu, self.nu = torch.full_like(f, MU), torch.full_like(f, NU)
         self.multiples = [SPREAD ** (k - (tries - 1) / 2) for k in range(tries)]
         self.eased = EASED if tries == 1 else 1.0
 
-    def note(self, better: Tensor, multiple: Tensor | float = 1.0) -> None:
+    def note(self, better: Tensor, multiple: Tensor) -> None:
         """Note which steps lowered f, (B,), and of which multiple of μ the best of them was."""
         self.mu = torch.where(better, self.mu * multiple / self.eased, self.mu * (self.multiples[-1] * self.nu))
         self.nu = torch.where(better, NU, 2 * self.nu)
