@@ -38,8 +38,9 @@ from demod.arguments import check_seed
 from demod.artifacts import atomic_path, save_arrays, versions, write_json
 from demod.sources import commit
 from demod_book.claims.box import claim_blocks
-from demod_book.claims.judge import Measured, judge
+from demod_book.claims.judge import Measured
 from demod_book.claims.ledger import LEDGER
+from demod_book.claims.stored import judge_runs
 
 PROFILES = ("quick", "full")
 DEVICES = ("auto", "cpu", "cuda")
@@ -244,7 +245,8 @@ class Chapter:
     def claim(self, name: str, /, **measured: Measured) -> None:
         """Record what was measured for the claim `name` of the ledger, and show the verdict in a box that pages can link to.
 
-        The pages of the book judge the measurement by the ledger of their day, and replace the box.
+        The pages of the book judge the measurement by the ledger of their day, and replace the box. A stored full run of the
+        chapter stands beside a quick one, and decides.
         measured holds, for each criterion of the claim, its value, (value, standard error), or (value, low, high) with
         the ends of a 95 % interval.
 
@@ -256,10 +258,10 @@ class Chapter:
         if name not in LEDGER:
             raise ValueError(f"There is no claim {name!r} in the ledger; its claims are {', '.join(LEDGER)}.")
         numbers = {key: _to_measured(key, value) for key, value in measured.items()}
-        judgement = judge(LEDGER[name], numbers)
+        judged = judge_runs(LEDGER[name], self.slug, self.profile, numbers)
         self.claims[name] = {"measured": numbers}
         self._write_record()
-        display(Markdown("\n\n".join(claim_blocks(LEDGER[name], judgement))), metadata={"demod": {"claim": name}})
+        display(Markdown("\n\n".join(claim_blocks(LEDGER[name], judged))), metadata={"demod": {"claim": name}})
 
     def stored(self, name: str) -> Path:
         """Return the path of a file that a longer run left, name as in "results/benchmark-descend.json".

@@ -143,10 +143,11 @@ def claims(
     ] = None,
     root: Annotated[Path, typer.Option(help="The folder whose last build is read.", file_okay=False, exists=True)] = Path(),
 ) -> None:
-    """Show every claim of the paper with its criteria, what the last build measured, and the verdict.
+    """Show every line of the ledger with its criteria, what was measured, and the verdict.
 
-    Verdicts: reproduced (all criteria hold), falsified (one fails), vacuous (hypotheses out of reach), measured (the paper
-    gives no number to compare with), not tested.
+    A claim of the paper is reproduced (all criteria hold), falsified (one fails) or vacuous (hypotheses out of reach); what
+    we ask in addition is met or missed; an identity of the code holds or fails. Undecided: a 95 % interval straddles a
+    bound. Measured: there is no bound. Where a full run of the chapter is stored, it decides.
     """
     from demod_book.build.build import last_build
     from demod_book.build.folders import BuildError, Layout
@@ -391,6 +392,40 @@ def address(
     except BuildError as error:
         _fail(error)
     say(*(f"{path.relative_to(layout.root)}: review it with `git diff`" for path in changed))
+
+
+@app.command()
+def store(
+    chapters: Annotated[list[str], typer.Argument(help="The slugs of chapters whose last run was full.")],
+    root: Annotated[Path, typer.Option(help="The folder whose last runs are read.", file_okay=False, exists=True)] = Path(),
+) -> None:
+    """Keep what the last full runs of chapters measured: beside a quick run it is what decides a claim.
+
+    A full run is made by `demod build --profile full --chapter <slug>`, which goes on where it was stopped.
+    """
+    from demod_book.build.folders import Layout
+    from demod_book.claims.stored import store as keep
+
+    layout = Layout(root.resolve())
+    try:
+        written = [keep(layout.numbers / f"{slug}.json") for slug in chapters]
+    except ValueError as error:
+        _fail(error)
+    say(*(f"{path.name}: review it with `git diff`" for path in written))
+
+
+@app.command(hidden=True)
+def bounds(
+    root: Annotated[Path, typer.Option(help="The repository whose history is read.", file_okay=False, exists=True)] = Path(),
+) -> None:
+    """Write down which commits set the bounds of the ledger and first measured their numbers, from the whole history."""
+    from demod_book.claims.history import write_bounds
+
+    try:
+        written = write_bounds(root.resolve())
+    except ValueError as error:
+        _fail(error)
+    say(f"{written.name}: review it with `git diff`")
 
 
 @app.command()

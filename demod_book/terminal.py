@@ -32,6 +32,8 @@ KEPT = {
     "bench": "comparisons that are done have stored their results",
     "accept": "each file in tests/expected is as it was or as it is to be; the same command does the rest",
     "address": "each file is as it was or as it is to be; the same command does the rest",
+    "store": "each file in results is as it was or as it is to be; the same command does the rest",
+    "bounds": "the file is as it was",
     "compare": "nothing was written",
 }
 

@@ -1,21 +1,39 @@
 """How a measurement is judged: a criterion asks that a number lie between two bounds, both included.
 
 judge(LEDGER["L6"], {"slope": (-0.49, 0.02)}).verdict
+
+A number that is exact, a count or the largest of all that was looked at, is compared as it is. Of one that was estimated the
+95 % interval decides: inside the bounds the criterion holds, outside it fails, and where it straddles a bound nothing is
+decided.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from math import floor, isfinite, log10
+from math import floor, inf, isfinite, log10
 
 Measured = float | tuple[float, float] | tuple[float, float, float]
+WITHIN = 1.959964  # standard errors on either side of an estimate: its 95 % interval
+
+
+class Kind(StrEnum):
+    """Whose sentence a claim is."""
+
+    PAPER = "what the paper claims"
+    OURS = "what we ask in addition"
+    IDENTITY = "identities that verify the code"
 
 
 class Verdict(StrEnum):
-    """What became of a claim."""
+    """What became of a claim: three pairs of words, by its kind, and those that every kind shares."""
 
     REPRODUCED = "reproduced"
     FALSIFIED = "falsified"
+    MET = "met"
+    MISSED = "missed"
+    HOLDS = "holds"
+    FAILS = "fails"
+    UNDECIDED = "undecided"
     VACUOUS = "vacuous"
     MEASURED = "measured"
     NOT_TESTED = "not tested"
@@ -24,6 +42,22 @@ class Verdict(StrEnum):
     def css(self) -> str:
         """The word as the end of the name of a class in assets/demod.css."""
         return self.value.replace(" ", "-")
+
+
+WORDS = {
+    Kind.PAPER: (Verdict.REPRODUCED, Verdict.FALSIFIED),
+    Kind.OURS: (Verdict.MET, Verdict.MISSED),
+    Kind.IDENTITY: (Verdict.HOLDS, Verdict.FAILS),
+}
+
+
+class Outcome(StrEnum):
+    """What became of a criterion."""
+
+    FAILS = "fails"
+    UNDECIDED = "undecided"
+    HOLDS = "holds"
+    UNBOUNDED = "no bound"
 
 
 @dataclass(frozen=True)
@@ -35,11 +69,14 @@ class Criterion:
     low: float | None = None
     high: float | None = None
 
-    def holds(self, value: float) -> bool | None:
-        """Return whether `value` lies within the bounds, both included; None where there is no bound."""
+    def outcome(self, low: float, high: float) -> Outcome:
+        """Return what becomes of the criterion if the measured number lies somewhere from `low` to `high`."""
         if self.low is None and self.high is None:
-            return None
-        return (self.low is None or self.low <= value) and (self.high is None or value <= self.high)
+            return Outcome.UNBOUNDED
+        least, most = -inf if self.low is None else self.low, inf if self.high is None else self.high
+        if least <= low and high <= most:
+            return Outcome.HOLDS
+        return Outcome.FAILS if high < least or most < low else Outcome.UNDECIDED
 
     @property
     def required(self) -> str:
@@ -54,8 +91,9 @@ class Criterion:
 
 @dataclass(frozen=True)
 class Claim:
-    """A claim of the paper: where it stands, what it says, what is asked of the measurement.
+    """A claim: where it stands in the paper, what it says, what is asked of the measurement.
 
+    kind : whose sentence it is; the place of one of ours is what of the paper it asks more of.
     vacuous_if_held : the criteria ask whether the claim says nothing at sizes that run: if they hold, it is vacuous.
     """
 
@@ -63,6 +101,7 @@ class Claim:
     place: str
     statement: str
     criteria: tuple[Criterion, ...]
+    kind: Kind = Kind.PAPER
     vacuous_if_held: bool = False
 
     @property
@@ -73,13 +112,18 @@ class Claim:
 
 @dataclass(frozen=True)
 class Result:
-    """A criterion with its measured value, a standard error or a 95 % interval if there is one, and whether it holds."""
+    """A criterion with its measured value, a standard error or a 95 % interval if there is one, and what becomes of it."""
 
     criterion: Criterion
     value: float
     error: float | None
     interval: tuple[float, float] | None
-    holds: bool | None
+
+    @property
+    def outcome(self) -> Outcome:
+        """What becomes of the criterion."""
+        spread = WITHIN * (self.error or 0.0)
+        return self.criterion.outcome(*(self.interval or (self.value - spread, self.value + spread)))
 
     @property
     def shown(self) -> str:
@@ -111,27 +155,21 @@ class Judgement:
     results: tuple[Result, ...]
 
 
-@dataclass(frozen=True)
-class Judged:
-    """The judgement of a claim, and the slug of the chapter that measured it."""
-
-    chapter: str
-    judgement: Judgement
-
-
 def judge(claim: Claim, measured: Mapping[str, Measured]) -> Judgement:
     """Return the verdict on `claim`.
 
-    It is falsified if a bounded criterion fails, reproduced if all of them hold, measured if none is bounded. A claim with
-    `vacuous_if_held` is vacuous if they hold, and measured otherwise: that a theorem has content does not prove it.
+    One criterion that fails decides, then one that is undecided: a claim of the paper is falsified if a bounded criterion
+    fails, undecided if an interval straddles a bound, reproduced if all hold; of ours the words are missed and met, of an
+    identity fails and holds. Without any bound it is measured. A claim with `vacuous_if_held` is vacuous if they hold, and
+    measured if one fails: that a theorem has content does not prove it.
 
     Parameters
     ----------
     claim : Claim
         One of `LEDGER`.
     measured : mapping of str to float, (float, float) or (float, float, float)
-        For each criterion, by name, its value, (value, standard error), or (value, low, high) with the ends of a 95 %
-        interval. The value alone decides.
+        For each criterion, by name, its value, which is then exact, (value, standard error), or (value, low, high) with the
+        ends of a 95 % interval.
 
     Raises
     ------
@@ -144,16 +182,13 @@ def judge(claim: Claim, measured: Mapping[str, Measured]) -> Judgement:
     if surplus := [name for name in measured if name not in names]:
         raise ValueError(f"{claim.id} has no criterion {', '.join(surplus)}; its criteria are {', '.join(names)}.")
     results = tuple(_result(claim, criterion, measured[criterion.name]) for criterion in claim.criteria)
-    bounded = [result.holds for result in results if result.holds is not None]
-    return Judgement(_verdict(claim, bounded), results)
+    return Judgement(_verdict(claim, {result.outcome for result in results}), results)
 
 
-def _verdict(claim: Claim, bounded: list[bool]) -> Verdict:
-    if claim.vacuous_if_held:
-        return Verdict.VACUOUS if bounded and all(bounded) else Verdict.MEASURED
-    if not bounded:
-        return Verdict.MEASURED
-    return Verdict.REPRODUCED if all(bounded) else Verdict.FALSIFIED
+def _verdict(claim: Claim, outcomes: set[Outcome]) -> Verdict:
+    held, failed = (Verdict.VACUOUS, Verdict.MEASURED) if claim.vacuous_if_held else WORDS[claim.kind]
+    words = {Outcome.FAILS: failed, Outcome.UNDECIDED: Verdict.UNDECIDED, Outcome.HOLDS: held}
+    return next((word for outcome, word in words.items() if outcome in outcomes), Verdict.MEASURED)
 
 
 def _result(claim: Claim, criterion: Criterion, measured: Measured) -> Result:
@@ -165,4 +200,4 @@ def _result(claim: Claim, criterion: Criterion, measured: Measured) -> Result:
             f"{claim.id}: {criterion.name} is {measured}; required is a finite value, (value, standard error ≥ 0), or "
             "(value, low, high) with the value between: look at what produced it."
         )
-    return Result(criterion, value, error, interval, criterion.holds(value))
+    return Result(criterion, value, error, interval)

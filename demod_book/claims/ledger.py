@@ -1,9 +1,11 @@
-r"""The ledger: every claim of the paper that is tested, and what counts as reproduced.
+r"""The ledger: what the paper claims, what we ask in addition, and identities that verify the code.
 
-A claim has an id (a letter for its group, a number), its place in the paper, the statement, and one criterion or more.
-A criterion asks that a measured number lie between two bounds, both included; without bounds the paper gives no number,
-and the value is reported as it is. The bounds were fixed before the chapters ran, some with the help of pilots. Texts are
-Markdown with $TeX$ and hold no vertical bar, which ends a cell of a table: norms are \lVert x \rVert.
+A line has an id (a letter for its group, a number), its place in the paper, the statement, one criterion or more, and its
+kind, the paper's where none is named. The statement of the paper's lines is the paper's; a bound follows from the rate of
+its theorem, or the criterion is a line of ours. A criterion asks that a measured number lie between two bounds, both
+included; without bounds there is nothing to compare with, and the value is reported as it is. A bound is committed before
+the chapter that measures the number; `demod_book.claims.history` tells where it was not. Texts are Markdown with $TeX$ and
+hold no vertical bar, which ends a cell of a table: norms are \lVert x \rVert.
 """
 
 from demod_book.claims.judge import Claim, Criterion

@@ -8,16 +8,18 @@ from rich.table import Table
 from rich.text import Text
 
 from demod_book.claims.box import claim_lines
-from demod_book.claims.judge import Judged, Verdict
+from demod_book.claims.judge import Verdict
 from demod_book.claims.ledger import LEDGER
+from demod_book.claims.stored import Judged
 
 COLOURS = {
-    Verdict.REPRODUCED: "green",
-    Verdict.FALSIFIED: "red",
-    Verdict.VACUOUS: "yellow",
-    Verdict.MEASURED: "cyan",
-    Verdict.NOT_TESTED: "dim",
+    "green": (Verdict.REPRODUCED, Verdict.MET, Verdict.HOLDS),
+    "red": (Verdict.FALSIFIED, Verdict.MISSED, Verdict.FAILS),
+    "yellow": (Verdict.VACUOUS, Verdict.UNDECIDED),
+    "cyan": (Verdict.MEASURED,),
+    "dim": (Verdict.NOT_TESTED,),
 }
+COLOUR = {verdict: colour for colour, verdicts in COLOURS.items() for verdict in verdicts}
 UNICODE = LatexNodes2Text(strict_latex_spaces="based-on-source", keep_braced_groups=True, keep_braced_groups_minlen=1)
 FENCE = re.compile(r"(\\l(?:[Vv]ert|angle))\s+|\s+(?=\\r(?:[Vv]ert|angle))")
 INDEX = re.compile(r"([_^])(?:\{([-()\d]+)\}|(\d))")
@@ -28,14 +30,14 @@ def verdict_list(judged: Mapping[str, Judged], groups: str) -> Table:
     """Return the claims whose letter is in `groups` as a table."""
     shown = Table(show_lines=True)
     shown.add_column("claim")
-    shown.add_column("what the paper says, and what was measured", ratio=1)
+    shown.add_column("the claim, whose it is, and what was measured", ratio=1)
     shown.add_column("verdict")
     for claim in LEDGER.values():
         if claim.id[0] in groups:
-            judgement = judged[claim.id].judgement if claim.id in judged else None
-            verdict = judgement.verdict if judgement else Verdict.NOT_TESTED
-            text = "\n· ".join([claim.statement, *claim_lines(claim, judgement)])
-            shown.add_row(claim.id, Text(plain(text)), Text(verdict.value, COLOURS[verdict]))
+            found = judged.get(claim.id)
+            verdict = found.judgement.verdict if found else Verdict.NOT_TESTED
+            text = "\n· ".join([f"{claim.statement} [{claim.kind}]", *claim_lines(claim, found)])
+            shown.add_row(claim.id, Text(plain(text)), Text(verdict.value, COLOUR[verdict]))
     return shown
 
 

@@ -7,8 +7,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from demod_book.claims.judge import Judged, Verdict
+from demod_book.claims.judge import Verdict
 from demod_book.claims.ledger import LEDGER
+from demod_book.claims.stored import Judged
 from demod_book.expected.numbers import expected_path
 
 

@@ -22,7 +22,7 @@ from demod_book.build.folders import BuildError, Layout
 from demod_book.build.launch import read_repository, with_buttons, with_copied_install
 from demod_book.build.notebooks import Notebook, read_notebook
 from demod_book.build.texts import insert_texts, with_captions
-from demod_book.claims.judge import Judged
+from demod_book.claims.stored import Judged
 from demod_book.expected.numbers import read_numbers
 from demod_book.pages.citation import citation
 from demod_book.pages.figures import Figure, collect_figures, figure_marks

@@ -10,8 +10,8 @@ from pathlib import Path
 
 from demod_book.build.folders import Layout
 from demod_book.build.notebooks import read_notebook, title
-from demod_book.claims.judge import Judged
 from demod_book.claims.ledger import LEDGER
+from demod_book.claims.stored import Judged
 from demod_book.pages.figures import Figure
 from demod_book.pages.mentions import CLAIM, STATEMENTS, mentions
 

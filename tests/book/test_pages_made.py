@@ -16,15 +16,24 @@ from demod.artifacts import read_json, write_json
 from demod_book.build.folders import BuildError, Layout
 from demod_book.build.notebooks import code_cells, read_notebook
 from demod_book.claims.box import claim_box
-from demod_book.claims.judge import Criterion, Verdict, judge
+from demod_book.claims.history import Dated, Order
+from demod_book.claims.judge import Criterion, Kind, Verdict, judge
 from demod_book.claims.ledger import LEDGER
+from demod_book.claims.stored import judge_runs
 from demod_book.expected.verdicts import accepted_verdicts, compare_verdicts
 from demod_book.pages.citation import citation
 from demod_book.pages.figures import collect_figures, drawings, figure_cards, paper_table
 from demod_book.pages.html import check_html, drop_unread, mend_roles, share_images
 from demod_book.pages.page import add_banner, add_outputs, banner, footer, short_commit
 from demod_book.pages.stage import insert
-from demod_book.pages.verdicts import exceptions, read_verdicts, verdict_counts, verdict_marks, verdict_tables
+from demod_book.pages.verdicts import (
+    bounds_table,
+    exceptions,
+    read_verdicts,
+    verdict_counts,
+    verdict_marks,
+    verdict_tables,
+)
 
 # A whole book
 
@@ -57,8 +66,7 @@ def test_a_verdict_stands_in_its_chapter_and_on_the_page_of_verdicts_which_leads
     verdicts = (book / "_build/html/chapters/intro.html").read_text()
     assert verdicts.count('<a href="steady.html#claim-l6">L6</a>') == 2  # in the text and in the table
     assert "claim M1 (<span" in verdicts
-    assert f"Of {len(LEDGER)} claims: <strong>1 reproduced</strong>" in verdicts
-    assert f"<strong>{len(LEDGER) - 1} not tested</strong>" in verdicts
+    assert f"Of {PAPERS}: <strong>1 reproduced</strong>, <strong>{PAPERS - 1} not tested</strong>." in verdicts
 
 
 def test_two_chapters_that_record_one_claim_fail_the_build(book):
@@ -362,6 +370,7 @@ def test_lists_of_citations_lose_the_role_that_their_entries_do_not_fit(tmp_path
 # Verdicts
 
 MEASURED = {"L6": {"slope": [-0.5, 0.02]}, "F3": {"rho_error": 1e-15, "limit": 4e-5, "close_to_one": 0.3183}}
+PAPERS = sum(claim.kind is Kind.PAPER for claim in LEDGER.values())
 PAGES = {"population": Path("chapters/population.ipynb"), "landscape": Path("chapters/landscape.ipynb")}
 
 
@@ -411,7 +420,7 @@ def test_a_box_of_a_claim_is_that_of_the_ledger_and_not_that_of_the_run():
     box = {"output_type": "display_data", "data": {"text/markdown": "old"}, "metadata": {"demod": {"claim": "L6"}}}
     other = {"output_type": "display_data", "data": {"text/markdown": "a table"}, "metadata": {}}
     page = {"cells": [code("a")]}
-    today = claim_box(LEDGER["L6"], judge(LEDGER["L6"], {"slope": -0.5}))
+    today = claim_box(LEDGER["L6"], judge_runs(LEDGER["L6"], "x", "quick", {"slope": -0.5}))
     add_outputs(page, {"cells": [code("a") | {"outputs": [box, other]}]}, {"L6": today})
     assert [output["data"]["text/markdown"] for output in page["cells"][0]["outputs"]] == [today, "a table"]
 
@@ -454,7 +463,7 @@ def test_a_changed_surplus_or_missing_verdict_is_found(recorded, expected, probl
 
 def test_the_tables_hold_every_claim_with_its_criteria_and_count_the_verdicts(recorded):
     tables = verdict_tables(recorded, PAGES)
-    assert f"Of {len(LEDGER)} claims: **1 reproduced**, **1 falsified**, **0 vacuous**, **0 measured**, " in tables
+    assert f"Of {PAPERS}: **1 reproduced**, **1 falsified**, **{PAPERS - 2} not tested**." in tables
     rows = {found[1]: found[0] for found in re.finditer(r"^\| \*\*(?:<a [^>]*>)?(\w+).*$", tables, re.MULTILINE)}
     assert rows.keys() == LEDGER.keys()
     assert all(criterion.text in rows[name] for name, claim in LEDGER.items() for criterion in claim.criteria)
@@ -485,13 +494,35 @@ def test_a_number_of_one_chapter_can_be_quoted_on_another_page(book):
 
 
 def test_the_counts_name_every_verdict_that_occurs_and_no_other(recorded):
-    counts = re.findall(r"<b>(\d+)</b> ([a-z ]+)<", verdict_counts(recorded))
-    assert counts == [("1", "reproduced"), ("1", "falsified"), (str(len(LEDGER) - 2), "not tested")]
+    counts = re.findall(r"<b>(\d+)</b> ([a-z ]+)<", verdict_counts(recorded, Kind.PAPER))
+    assert counts == [("1", "reproduced"), ("1", "falsified"), (str(PAPERS - 2), "not tested")]
+
+
+def test_a_line_of_ours_counts_neither_for_nor_against_the_paper(recorded, monkeypatch):
+    monkeypatch.setitem(LEDGER, "F3", replace(LEDGER["F3"], kind=Kind.OURS))
+    assert "falsified" not in verdict_counts(recorded, Kind.PAPER)
+    ours = read_verdicts_again(recorded)
+    assert "<b>1</b> missed" in verdict_counts(ours, Kind.OURS)
+    assert "F3" in exceptions(ours, PAGES, Kind.OURS)
+    assert exceptions(ours, PAGES, Kind.PAPER).startswith("Nothing")
+
+
+def read_verdicts_again(recorded):
+    return {name: judge_runs(LEDGER[name], found.chapter, "quick", MEASURED[name]) for name, found in recorded.items()}
+
+
+def test_bounds_that_were_set_after_their_number_stand_first_and_are_counted(monkeypatch):
+    late = Dated(None, 1e-4, "a" * 40, "b" * 40, Order.AFTER)
+    monkeypatch.setattr("demod_book.pages.verdicts.bounds_set", lambda: {"F3": {"limit": late}})
+    told, _, _, _, first, *_ = bounds_table().split("\n")
+    assert ", 1 were set or moved" in told
+    assert first.startswith("| F3 | ")
+    assert first.endswith("`aaaaaaa` | `bbbbbbb` | **bound after the number** |")
 
 
 def test_the_exceptions_are_the_claims_found_false_or_empty_with_their_place(recorded):
-    lines = exceptions(recorded, PAGES).split("\n")
+    lines = exceptions(recorded, PAGES, Kind.PAPER).split("\n")
     assert len(lines) == 1
     assert lines[0].startswith('- **<a href="landscape.html#claim-f3">F3</a>** ')
     assert LEDGER["F3"].statement in lines[0]
-    assert exceptions({"L6": recorded["L6"]}, PAGES).startswith("Nothing")
+    assert exceptions({"L6": recorded["L6"]}, PAGES, Kind.PAPER).startswith("Nothing")
