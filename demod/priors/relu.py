@@ -45,7 +45,7 @@ def image_prior(weights: Sequence[Tensor], centre: Tensor) -> ReLUPrior:
     """Return G onto R^4096 for trained W_1, …, W_d, scaled so that codes of norm √n decode to images in [0, 1]."""
     R = resize(255 * torch.eye(PIXELS, dtype=torch.uint8, device="cpu").reshape(PIXELS, 28, 28)).flatten(1).T
     first, *inner, last = weights
-    return ReLUPrior([gain(weights) * first, *inner, R @ last], centre)
+    return ReLUPrior([gain(weights) * first, *inner, R.to(last.dtype) @ last], centre)
 
 
 def gain(weights: Sequence[Tensor]) -> float:

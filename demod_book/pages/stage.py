@@ -28,6 +28,7 @@ from demod_book.pages.citation import citation
 from demod_book.pages.figures import Figure, collect_figures, figure_marks
 from demod_book.pages.graph import graph_mark
 from demod_book.pages.linking import TARGETS
+from demod_book.pages.live import weights_script
 from demod_book.pages.page import add_banner, add_outputs, banner, fold_code, footer
 from demod_book.pages.plain import CITED, addresses, plain_copy
 from demod_book.pages.reference import INTRODUCTION, module_table, reference_modules, reference_page, with_reference
@@ -35,6 +36,7 @@ from demod_book.pages.targets import find_targets, treating
 from demod_book.pages.verdicts import claim_boxes, read_verdicts, verdict_marks
 from demod_book.pages.wheel import write_wheel
 
+LIVE = "chapters/try"  # the page that computes
 MARK = re.compile(r"<!--\s*[\w. -]+?\s*-->")
 MATHJAX = ("tex-chtml.js", "a11y", "input", "output", "sre", "ui")
 BUNDLED = tuple(f"input/{name}.js" for name in ("tex", "tex-base", "tex-full", "asciimath", "tex/extensions/all-packages"))
@@ -140,6 +142,9 @@ def _copy_offline(layout: Layout, extra: Path) -> None:
         _copy(layout.figures / slug, extra / "figures" / slug)
     if layout.notebooks():
         write_wheel(extra / "notebooks")
+    if LIVE in layout.pages():
+        (extra / "live").mkdir(parents=True)
+        (extra / "live/weights.js").write_text(weights_script(), encoding="ascii")
     mathjax = Path(str(distribution("sphinx-mathjax-offline").locate_file("sphinx-mathjax-offline/static/mathjax")))
     for name in MATHJAX:
         _copy(mathjax / name, extra / "mathjax" / name)
