@@ -46,6 +46,7 @@ PROFILES = ("quick", "full")
 DEVICES = ("auto", "cpu", "cuda")
 DPI = 200
 COLOURS = 256
+LARGE = 10_000  # entries
 SLUG = re.compile(r"[a-z0-9][a-z0-9_-]*")
 ASSIGNED = re.compile(r"^(\w+)\s*(?::[^=\n]*)?=(?!=)", re.MULTILINE)  # what papermill takes for a parameter
 TEXTS = "application/vnd.demod.texts+json"  # what the expressions of a cell of prose show, a list
@@ -212,7 +213,8 @@ class Chapter:
     def figure(self, fig: Figure, name: str, *, timing: Iterable[str] = (), **arrays: np.ndarray | Tensor) -> None:
         """Write `fig` as `name`.svg and .png, `arrays` as .npz, its card as .json, and show the PNG.
 
-        `timing` names the arrays that are times: the tests do not compare them with accepted ones.
+        `timing` names the arrays that are times: the tests do not compare them with accepted ones. Arrays of 10,000 entries
+        or more are written in single precision.
         """
         path = _folder("DEMOD_FIGURES", "figures") / self.slug / name
         seconds, inches = self._lap(), fig.get_size_inches().tolist()
@@ -332,4 +334,11 @@ def _to_measured(name: str, value: Any) -> Measured:
 
 
 def _to_numpy(array: np.ndarray | Tensor) -> np.ndarray:
-    return array.detach().cpu().numpy() if isinstance(array, Tensor) else np.asarray(array)
+    """Return the array, a large one in single precision if its range allows: a picture shows no more."""
+    values = array.detach().cpu().numpy() if isinstance(array, Tensor) else np.asarray(array)
+    if values.dtype != np.float64 or values.size < LARGE:
+        return values
+    with np.errstate(over="ignore", under="ignore"):
+        single = values.astype(np.float32)
+    same = np.array_equal(single == 0, values == 0) and np.array_equal(np.isfinite(single), np.isfinite(values))
+    return single if same else values

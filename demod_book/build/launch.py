@@ -2,8 +2,8 @@
 
 _config.yml alone names the address, and may leave it empty. Colab brings a notebook and nothing around it, so the second
 cell of every chapter, tagged "install", installs demod where the kernel does not have it: from the address, or, while
-there is none, from the clone that the notebook lies in. `set_address` writes both; the build refuses a chapter whose cell
-installs from elsewhere.
+there is none, from the clone that the notebook lies in. No package that is there changes: it may be loaded. `set_address`
+writes both; the build refuses a chapter whose cell installs from elsewhere.
 """
 
 import copy
@@ -20,13 +20,18 @@ from demod_book.build.notebooks import INSTALL, Cell, Notebook, code_cells, read
 
 ADDRESS = re.compile(r"https://github\.com/[\w.-]+/[\w.-]+")
 URL_LINE = re.compile(r'^(  url: )"[^"]*"', re.MULTILINE)
+NEEDS = """
+    from demod_book.needs import missing
+
+    if needed := missing():
+        %pip install --quiet {needed}"""
 CODE = """\
-# Installs demod where the kernel does not have it, as on Colab.
+# Where the kernel has no demod, as on Colab, this installs it,
+# and of what it needs only what is missing: no package that is there changes.
 from importlib.util import find_spec
 
 if find_spec("demod") is None:
-    %pip install --quiet "{requirement}\""""
-
+    %pip install --quiet --no-deps "{requirement}\""""
 COPIED = """\
 # Where the kernel has no demod, this installs it, from the wheel that lies beside this notebook{otherwise},
 # and of what it needs only what is missing: no package that is there changes.
@@ -35,11 +40,7 @@ from pathlib import Path
 
 if find_spec("demod") is None:
     wheel = next(Path().glob("demod-*.whl"), "{source}")
-    %pip install --quiet --no-deps "{{wheel}}"
-    from demod_book.needs import missing
-
-    if needed := missing():
-        %pip install --quiet {{needed}}"""
+    %pip install --quiet --no-deps "{{wheel}}\""""
 NOWHERE = "put demod-*.whl, from the book's folder notebooks, beside this notebook"  # no requirement: pip quotes it
 
 
@@ -50,7 +51,7 @@ def copied_install_cell(repository: dict[str, Any]) -> str:
     """
     url = repository.get("url")
     address = f"demod @ git+{url}@{repository.get('branch', 'main')}"
-    return COPIED.format(otherwise=" or from its address" if url else "", source=address if url else NOWHERE)
+    return COPIED.format(otherwise=" or from its address" if url else "", source=address if url else NOWHERE) + NEEDS
 
 
 def with_copied_install(notebook: Notebook, repository: dict[str, Any]) -> Notebook:
@@ -69,8 +70,7 @@ def _install_cells(notebook: Notebook) -> list[tuple[int, Cell]]:
 def install_cell(repository: dict[str, Any]) -> str:
     """Return the code of the cell that installs demod, for the entry `repository` of _config.yml."""
     url = repository.get("url")
-    requirement = f"demod[chapters] @ git+{url}@{repository.get('branch', 'main')}" if url else "..[chapters]"
-    return CODE.format(requirement=requirement)
+    return CODE.format(requirement=f"demod @ git+{url}@{repository.get('branch', 'main')}" if url else "..") + NEEDS
 
 
 def check_install_cell(notebook: Notebook, repository: dict[str, Any]) -> list[str]:

@@ -157,6 +157,20 @@ def test_the_arrays_of_a_figure_come_back_with_their_provenance(chapter):
     assert {"weights", "commit", "seconds", "versions", "choices", "sha256"} <= card.keys()
 
 
+def test_a_large_array_is_stored_in_single_precision_unless_its_range_is_lost(chapter):
+    wide = torch.linspace(0, 1, 10_000, dtype=torch.float64)
+    arrays = {"small": wide[:10], "large": wide, "tiny": wide * 1e-300, "holes": torch.where(wide > 0.5, torch.nan, wide)}
+    chapter.figure(drawing(), "figure-1b", **arrays)
+    stored, _ = load_arrays("_build/figures/landscape/figure-1b.npz")
+    assert {name: array.dtype.name for name, array in stored.items()} == {
+        "small": "float64",
+        "large": "float32",
+        "tiny": "float64",
+        "holes": "float32",
+    }
+    np.testing.assert_allclose(stored["large"], wide.numpy(), rtol=1e-7)
+
+
 def test_the_same_figure_is_the_same_svg_to_the_byte(chapter):
     svg = module.Path("_build/figures/landscape/figure-1b.svg")
     chapter.figure(drawing(), "figure-1b")
