@@ -67,13 +67,13 @@ class ImageGenerator:
     @in_full_precision
     def __call__(self, z: Tensor) -> Tensor:
         """Return G(z), shape (*B, 4096), in [0, 1]."""
-        _check_codes(self, z)
+        _check_codes(self, z, self.into.device)
         return ((self._forward(z)[-1] + 1) / 2).view(*z.shape[:-1], self.widths[1])
 
     @in_full_precision
     def vjp(self, z: Tensor) -> tuple[Tensor, Pullback]:
         """Return (G(z), pullback), pullback: (*B, 4096) -> (*B, latent)."""
-        _check_codes(self, z)
+        _check_codes(self, z, self.into.device)
         with torch.no_grad():
             layers = self._forward(z)
         value = ((layers[-1] + 1) / 2).view(*z.shape[:-1], self.widths[1])
@@ -92,7 +92,7 @@ class ImageGenerator:
     @torch.no_grad()
     def jacobian(self, z: Tensor) -> tuple[Tensor, Tensor]:
         """Return (G(z), J(z)), shapes (*B, 4096) and (*B, 4096, latent): some unit vectors at a time through the layers."""
-        _check_codes(self, z)
+        _check_codes(self, z, self.into.device)
         layers = self._forward(z)
         v = layers[-1].flatten(1)
         J, slope = v.new_empty(*v.shape, self.widths[0]), ((1 - v.square()) / 2)[:, None]
@@ -164,8 +164,10 @@ def _check_trial(G: Generator, weights: Tensor) -> None:
         ) from error
 
 
-def _check_codes(G: Generator, z: Tensor) -> None:
+def _check_codes(G: Generator, z: Tensor, device: torch.device) -> None:
     check_floats(z=z)
+    if z.device != device:
+        raise ValueError(f"z is on {z.device} but the weights on {device}; move one with .to(…).")
     if z.shape[-1:] != G.widths[:1]:
         entries = z.shape[-1] if z.ndim else "no"
         raise ValueError(f"z has {entries} entries but the latent dimension is {G.widths[0]}; give codes (*B, n).")
@@ -269,9 +271,10 @@ class InstanceGenerator:
     @in_full_precision
     def __call__(self, z: Tensor) -> Tensor:
         """Return G(z), shape (*B, 4096), in [0, 1]."""
-        _check_codes(self, z)
-        if z.dtype != (dtype := next(self.network.parameters()).dtype):
-            raise ValueError(f"z is {z.dtype} but the weights are {dtype}; convert one with .to(dtype=…).")
+        weight = next(self.network.parameters())
+        _check_codes(self, z, weight.device)
+        if z.dtype != weight.dtype:
+            raise ValueError(f"z is {z.dtype} but the weights are {weight.dtype}; convert one with .to(dtype=…).")
         if not z.numel():
             return z.new_zeros(*z.shape[:-1], self.widths[1])
         images = self.network(keepable(z).reshape(-1, z.shape[-1], 1, 1))
