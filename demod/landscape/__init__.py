@@ -1,4 +1,4 @@
-"""The landscape of (2): `grids` of f and its branches, its `pieces` and kinks, and `surveys` of where descents end."""
+"""The landscape of (2): `grids` of f and its branches, its `pieces` and kinks, `surveys` of where descents end, and the `tube`."""
 
 from demod.landscape.grids import QUADRANTS, Branches, branches, expected_branches, objective_grid, valley_grid
 from demod.landscape.pieces import Slopes, directions_off_K, hessian, linear_rate, slopes_down
@@ -12,25 +12,45 @@ from demod.landscape.surveys import (
     survey,
     survey_networks,
 )
+from demod.landscape.tube import (
+    OnePoint,
+    around,
+    certified_strength,
+    curvature,
+    expected_one_point,
+    one_point,
+    proved_strength,
+    random_directions,
+    weakest,
+)
 
 __all__ = [
     "QUADRANTS",
     "Branches",
     "Endpoints",
+    "OnePoint",
     "Slopes",
+    "around",
     "branches",
+    "certified_strength",
+    "curvature",
     "directions_off_K",
     "expected_branches",
+    "expected_one_point",
     "hessian",
     "linear_rate",
     "objective_grid",
+    "one_point",
     "over_networks",
     "polish",
+    "proved_strength",
     "radius",
+    "random_directions",
     "scaled_gradient",
     "slopes_down",
     "spurious_share",
     "survey",
     "survey_networks",
     "valley_grid",
+    "weakest",
 ]
