@@ -94,7 +94,7 @@ def descend(
     balance = homogeneous if balance is None else balance
     rule = Rule(momentum, iterations, tolerance, reflect_every, balance, simultaneous, relative_steps)
     if relative_steps and not homogeneous:
-        raise ValueError("relative_steps is True, but G1 or G2 is not homogeneous, and its slopes do not grow with its codes.")
+        raise ValueError("relative_steps is True, but G1 or G2 is not homogeneous, and slopes do not grow with codes.")
     eta = None if step_size is None else step_sizes(step_size, y)[..., None]
     unit = code_unit(y) if homogeneous else torch.ones_like(y[..., :1])
     y = y.detach() / unit / unit

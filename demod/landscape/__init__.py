@@ -1,4 +1,4 @@
-"""The landscape of (2): `grids` of f and its branches, its `pieces` and kinks, `surveys` of where descents end, and the `tube`."""
+"""The landscape of (2): `grids` of f, its `pieces`, `surveys` of where descents end, the `tube` around the hyperbola."""
 
 from demod.landscape.grids import QUADRANTS, Branches, branches, expected_branches, objective_grid, valley_grid
 from demod.landscape.pieces import Slopes, directions_off_K, hessian, linear_rate, slopes_down

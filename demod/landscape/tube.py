@@ -1,7 +1,8 @@
 """The tube around the global hyperbola, where the gradient of f points home: the paper's convexity-like property.
 
-Line 5 keeps Algorithm 1 at balanced points z = (h, m), ‖h‖ = ‖m‖, and the global hyperbola has one of them, z* = (h0, m0) with
-‖h0‖ = ‖m0‖ = √H0: home. In units of L = α H0/(2^{d+s} ℓ), the curvature across the hyperbola, z points home with the strength
+Line 5 keeps Algorithm 1 at balanced points z = (h, m), ‖h‖ = ‖m‖, and the global hyperbola has one of them: home, z* =
+(h0, m0) with ‖h0‖ = ‖m0‖ = √H0. In units of L = α H0/(2^{d+s} ℓ), the curvature across the hyperbola, z points home with the
+strength
 
     c(z) = ⟨∇f(z), z - z*⟩ / (L ‖z - z*‖²),        at the distance        r(z) = ‖z - z*‖/‖z*‖,
 
@@ -168,9 +169,7 @@ def weakest(
 
 
 @torch.enable_grad()
-def _strength_slope(
-    G1: ReLUGenerator, G2: ReLUGenerator, h0: Tensor, m0: Tensor, distance: float, v: Tensor
-) -> Tensor:
+def _strength_slope(G1: ReLUGenerator, G2: ReLUGenerator, h0: Tensor, m0: Tensor, distance: float, v: Tensor) -> Tensor:
     """Return the gradient of c(z), times L, in the directions v (K, n + p), the masks of both networks held fixed."""
     v = v.clone().requires_grad_()
     h, m = around(h0, m0, distance, v)

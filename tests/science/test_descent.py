@@ -92,7 +92,14 @@ def algorithm_1(G1, G2, y, h, m, *, step_size, iterations, momentum, reflect_eve
 @pytest.mark.parametrize("balance", [True, False])
 @pytest.mark.parametrize(
     ("momentum", "simultaneous", "relative_steps"),
-    [(0.0, False, False), (0.0, True, False), (0.7, False, False), (0.7, True, False), (0.0, False, True), (0.7, True, True)],
+    [
+        (0.0, False, False),
+        (0.0, True, False),
+        (0.7, False, False),
+        (0.7, True, False),
+        (0.0, False, True),
+        (0.7, True, True),
+    ],
 )
 def test_a_batch_descends_as_the_paper_writes_it_for_one_problem(
     problem, reflect_every, balance, momentum, simultaneous, relative_steps
