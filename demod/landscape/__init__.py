@@ -1,7 +1,7 @@
 """The landscape of (2): `grids` of f, its `pieces`, `surveys` of where descents end, the `tube` around the hyperbola."""
 
 from demod.landscape.grids import QUADRANTS, Branches, branches, expected_branches, objective_grid, valley_grid
-from demod.landscape.pieces import Slopes, directions_off_K, hessian, linear_rate, slopes_down
+from demod.landscape.pieces import Slopes, directions_off_K, hessian, linear_rate, noise_gain, slopes_down
 from demod.landscape.surveys import (
     Endpoints,
     over_networks,
@@ -39,6 +39,7 @@ __all__ = [
     "expected_one_point",
     "hessian",
     "linear_rate",
+    "noise_gain",
     "objective_grid",
     "one_point",
     "over_networks",

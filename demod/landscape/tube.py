@@ -14,9 +14,9 @@ the angles ϑ = ∠(h, h0), φ = ∠(m, m0). With a = Π_{i<d} (π - ϑ_i)/π, t
 
 The chapter on the convergence derives this, and from it that, for d, s ≥ 2 and k = max(d, s),
 
-    c(z) ≥ (1 - r) [ (1 - arcsin(√2 r)/π)^k √(1 - 2r²) / (1 + r²/(4 - 4r²)) - r ]        for r(z) ≤ r ≤ 1/2.
+    c(z) ≥ (1 - r) [ (1 - arcsin(√2 r)/π)^k √(1 - 2r²) / (1 + r²/(4 - 4r²)) - r ]        for r(z) ≤ r ≤ 1/2
 
-Farther out `certified_strength` bounds c(z) from below by intervals.
+as long as the bracket is positive. Farther out `certified_strength` bounds c(z) from below by intervals.
 """
 
 import math
@@ -154,18 +154,17 @@ def weakest(
     Returns
     -------
     Tensor
-        The least strength that each search has met so far, (steps + 1, K).
+        The strengths that each search met, (steps + 1, K).
     """
     check_counts(0, steps=steps)
     v = torch.nn.functional.normalize(directions.detach(), dim=-1)
-    least = [one_point(G1, G2, *around(h0, m0, distance, v), h0, m0).strength]
+    met = [one_point(G1, G2, *around(h0, m0, distance, v), h0, m0).strength]
     for k in range(steps):
         slope = _strength_slope(G1, G2, h0, m0, distance, v)
         stride = STRIDES[0] * (STRIDES[1] / STRIDES[0]) ** (k / max(1, steps - 1))
         v = torch.nn.functional.normalize(v - stride * torch.nn.functional.normalize(slope, dim=-1), dim=-1)
-        found = one_point(G1, G2, *around(h0, m0, distance, v), h0, m0).strength
-        least.append(torch.minimum(least[-1], found))
-    return torch.stack(least)
+        met.append(one_point(G1, G2, *around(h0, m0, distance, v), h0, m0).strength)
+    return torch.stack(met)
 
 
 @torch.enable_grad()
@@ -183,12 +182,13 @@ def _strength_slope(G1: ReLUGenerator, G2: ReLUGenerator, h0: Tensor, m0: Tensor
 
 
 def proved_strength(distance: float, depth: int) -> float:
-    """Return the lower bound of c(z) that the module states, for r(z) ≤ distance ≤ 1/2 and max(d, s) = depth."""
+    """Return the lower bound of c(z) for r(z) ≤ distance and max(d, s) = depth that the module states; 0 where it has none."""
+    check_counts(2, depth=depth)
     r = float(distance)
     if not 0 <= r <= 0.5:
-        raise ValueError(f"distance is {distance}, but the bound holds for 0 to 1/2; use certified_strength beyond.")
+        return 0.0
     weight = (1 - math.asin(2**0.5 * r) / math.pi) ** depth * (1 - 2 * r * r) ** 0.5
-    return (1 - r) * (weight / (1 + r * r / (4 - 4 * r * r)) - r)
+    return max(0.0, (1 - r) * (weight / (1 + r * r / (4 - 4 * r * r)) - r))
 
 
 def certified_strength(inner: float, outer: float, *, d: int, s: int) -> float:

@@ -501,7 +501,7 @@ _CLAIMS = (
     Claim(
         "A11",
         "Section 2, line 1",
-        r"With a constant step $\eta = \theta / L$, $\theta = \frac14$, starts are solved up to norms of $\sqrt{1/\theta} = 2"
+        r"With a constant step $\eta = \theta / L$, $\theta = 1/4$, starts are solved up to norms of $\sqrt{1/\theta} = 2"
         r"$ and not beyond about $\sqrt{2/\theta} = 2.83$, in units of $\sqrt{\widehat H_0}$.",
         (
             Criterion("inside", "success at the norm 2", low=0.95),
