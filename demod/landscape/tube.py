@@ -173,16 +173,21 @@ def _strength_slope(G1: ReLUGenerator, G2: ReLUGenerator, h0: Tensor, m0: Tensor
     v = v.clone().requires_grad_()
     h, m = around(h0, m0, distance, v)
     h0, m0 = balanced(h0, m0)
-    Lambda_h, Lambda_m = G1.active_map(h).detach(), G2.active_map(m).detach()
-    w, x = (Lambda_h @ h[..., None])[..., 0], (Lambda_m @ m[..., None])[..., 0]
-    off_w, off_x = w - Lambda_h @ h0, x - Lambda_m @ m0
+    w, x = G1(h), G2(m)
+    off_w, off_x = (value - _carried(G, z, z0) for value, G, z, z0 in ((w, G1, h, h0), (x, G2, m, m0)))
     inner = ((w * x - G1(h0) * G2(m0)) * (x * off_w + w * off_x)).sum(-1)
     square = (h - h0).square().sum(-1) + (m - m0).square().sum(-1)
     return torch.autograd.grad((inner / square).sum(), v)[0]
 
 
+def _carried(G: ReLUGenerator, z: Tensor, z0: Tensor) -> Tensor:
+    """Return Λ_z z0, (K, ℓ), whose slope on the piece of z (K, n) is zero."""
+    with torch.no_grad():
+        return torch.func.jvp(G, (z.detach(),), (z0.expand_as(z),))[1]
+
+
 def proved_strength(distance: float, depth: int) -> float:
-    """Return the lower bound of c(z) for r(z) ≤ distance and max(d, s) = depth that the module states; 0 where it has none."""
+    """Return the lower bound of c(z) for r(z) ≤ distance and max(d, s) = depth of the module; 0 where it says nothing."""
     check_counts(2, depth=depth)
     r = float(distance)
     if not 0 <= r <= 0.5:

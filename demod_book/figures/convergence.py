@@ -27,7 +27,7 @@ def plot_spectra(widths: np.ndarray, spectra: np.ndarray) -> Figure:
 
 
 def plot_tube(limit: dict[str, tuple[np.ndarray, np.ndarray]], finite: dict[str, tuple[np.ndarray, np.ndarray]]) -> Figure:
-    """Draw how strongly points at a distance point home: bounds in infinitely wide networks, and what searches find in others.
+    """Draw how strongly points point home by their distance: bounds for infinite width, and the least that searches find.
 
     limit maps a label to (distances, bounds); finite to (distances, least strengths (pairs, distances) of each pair).
     """
