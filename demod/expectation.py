@@ -74,6 +74,11 @@ def expected_cosine(theta: Tensor, depth: int) -> Tensor:
     return product * theta.cos() + rest
 
 
+def planted_weight(theta: Tensor, depth: int) -> Tensor:
+    """Return Π_{i<d} (π - θ_i)/π for θ_0 = θ, same shape: the weight of h0 in 2^d h̃, 1 at θ = 0 and 0 at π."""
+    return _unrolled(theta, depth)[0]
+
+
 def contraction(depth: int) -> float:
     """Return ρ_d of Theorem 3 for a network of `depth` layers: 0 at d = 1, 1/π at d = 2, towards 1 with depth.
 

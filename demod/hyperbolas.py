@@ -59,6 +59,24 @@ def hyperbola_distance(h: Tensor, m: Tensor, h0: Tensor, m0: Tensor) -> Tensor:
     return squares.amin(-1).sqrt().clamp(max=1)
 
 
+def nearest_point(h: Tensor, m: Tensor, h0: Tensor, m0: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the point (c h0, m0/c) of a hyperbola that is nearest to (h, m), shapes (*B, n) and (*B, p); c > 0.
+
+    For ‖h0‖ = ‖m0‖ = 1, b = hᵀh0 and e = mᵀm0 the distance is stationary in c where c⁴ - b c³ + e c - 1 = 0.
+    """
+    check_finite(h=h, m=m, h0=h0, m0=m0)
+    check_pair("h", h, "h0", h0)
+    check_pair("m", m, "m0", m0)
+    unit = (h0.norm(dim=-1, keepdim=True) * m0.norm(dim=-1, keepdim=True)).sqrt()
+    base_h, base_m = h0 / h0.norm(dim=-1, keepdim=True), m0 / m0.norm(dim=-1, keepdim=True)
+    b, e = (h * base_h).sum(-1) / unit[..., 0], (m * base_m).sum(-1) / unit[..., 0]
+    one, zero = torch.ones_like(b), torch.zeros_like(b)
+    high = 2 * torch.stack([b.abs(), e.abs(), one]).amax(0)[..., None]
+    c = _sign_changes(torch.stack([-one, e, zero, -b, one], -1), 1 / high, high)
+    c = c.gather(-1, (c.square() - 2 * c * b[..., None] + c**-2 - 2 / c * e[..., None]).argmin(-1, keepdim=True))
+    return c * unit * base_h, unit / c * base_m
+
+
 def in_neighbourhood(h: Tensor, m: Tensor, h0: Tensor, m0: Tensor, epsilon: float) -> Tensor:
     """Return whether (h, m) is in A_{ε,(h0, m0)} of (3), boolean of shape (*B,); arguments as in `hyperbola_distance`."""
     if not isinstance(epsilon, Real) or isinstance(epsilon, bool):

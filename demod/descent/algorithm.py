@@ -7,6 +7,9 @@
 
 A whole batch of problems runs at once, each with its own signs, step size and fate. With momentum μ the steps are
 v ← μ v + ∇f, z ← z - η v; a reflection negates a code and its v together, balancing scales both alike.
+
+Relative steps divide η by the squared norm of the other code: η/‖m_i‖² for h, η/‖h_{i+1}‖² for m. As f is quadratic in h
+with a curvature in proportion to ‖m‖², and vice versa, one η then serves starts of any norm.
 """
 
 import torch
@@ -40,6 +43,7 @@ def descend(
     balance: bool | None = None,
     simultaneous: bool = False,
     rng: torch.Generator | None = None,
+    relative_steps: bool = False,
 ) -> Solution:
     """Run Algorithm 1 on a batch of observations.
 
@@ -55,7 +59,8 @@ def descend(
         Gaussian networks, N(0, I) for any others. They are drawn for the whole batch at once, so that a problem alone starts
         elsewhere than in a batch; give the codes to repeat one.
     step_size : float or Tensor (*B,), optional
-        η, multiplying ∇f of (2), the sum over ℓ entries. None is the rule of `default_step_size`.
+        η, multiplying ∇f of (2), the sum over ℓ entries. None is the rule of `default_step_size`. With relative steps it is
+        in units of a squared norm of a code.
     momentum : float
         μ in [0, 1); 0 is the algorithm as printed.
     iterations : int
@@ -71,6 +76,9 @@ def descend(
         Whether both steps of line 4 start from (h_i, m_i); False is the algorithm as printed.
     rng : torch.Generator, optional
         On the CPU; needed where h or m is None.
+    relative_steps : bool
+        Whether η is divided by ‖m‖² where h moves, and by ‖h‖² where m does; False is the algorithm as printed. Then a start
+        may have any norm, where a constant η asks for one below about 2 √Ĥ0. For homogeneous generators.
 
     Raises
     ------
@@ -83,12 +91,18 @@ def descend(
     """
     check_problem(G1, G2, y)
     homogeneous = G1.homogeneous and G2.homogeneous
-    rule = Rule(momentum, iterations, tolerance, reflect_every, homogeneous if balance is None else balance, simultaneous)
+    balance = homogeneous if balance is None else balance
+    rule = Rule(momentum, iterations, tolerance, reflect_every, balance, simultaneous, relative_steps)
+    if relative_steps and not homogeneous:
+        raise ValueError("relative_steps is True, but G1 or G2 is not homogeneous, and slopes do not grow with codes.")
     eta = None if step_size is None else step_sizes(step_size, y)[..., None]
     unit = code_unit(y) if homogeneous else torch.ones_like(y[..., :1])
     y = y.detach() / unit / unit
     scale = code_scale(G1, G2, y) if is_gaussian(G1) and is_gaussian(G2) else None
-    eta = default_step_size(G1, G2, y)[..., None] if eta is None else eta * unit * unit
+    if eta is None:
+        eta = default_step_size(G1, G2, y, relative=relative_steps)[..., None]
+    elif not relative_steps:
+        eta = eta * unit * unit
     h, m = starting_code("h", G1, h, y, unit, scale, rng), starting_code("m", G2, m, y, unit, scale, rng)
     h, m, history, fate = _in_blocks(G1, G2, y, h, m, eta, rule)
     h, m, history = h * unit, m * unit, history * unit[..., 0] * unit[..., 0] * unit[..., 0] * unit[..., 0]

@@ -83,13 +83,13 @@ class Descent(Product):
 
         mirror says that line 3 comes next.
         """
-        of_m = self.first.value * self.residual if rule.simultaneous else None
+        h, of_m = self.first.z, self.first.value * self.residual if rule.simultaneous else None
         of_h = torch.mul(self.second.value, self.residual, out=self.cotangent)
-        self.first.step(of_h, step_size, rule.momentum, mirror=mirror)
+        self.first.step(of_h, _size(step_size, self.second.z, rule), rule.momentum, mirror=mirror)
         if of_m is None:
             self._update()
-            of_m = torch.mul(self.first.value, self.residual, out=self.cotangent)
-        self.second.step(of_m, step_size, rule.momentum, mirror=mirror)
+            h, of_m = self.first.z, torch.mul(self.first.value, self.residual, out=self.cotangent)
+        self.second.step(of_m, _size(step_size, h, rule), rule.momentum, mirror=mirror)
         self._update()
 
     def balance(self) -> None:
@@ -113,3 +113,8 @@ class Descent(Product):
             self.second.rebase()
             self._update()
         return stale
+
+
+def _size(step_size: Tensor, other: Tensor, rule: Rule) -> Tensor:
+    """Return η (B, 1), divided by the squared norm of the other code (B, n) if the rule says so."""
+    return step_size / other.square().sum(-1, keepdim=True) if rule.relative_steps else step_size

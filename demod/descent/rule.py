@@ -23,12 +23,13 @@ class Rule:
     reflect_every: int = 1
     balance: bool = True
     simultaneous: bool = False
+    relative_steps: bool = False
 
     def __post_init__(self) -> None:
         """Check the settings."""
         check_counts(0, iterations=self.iterations, reflect_every=self.reflect_every)
         check_numbers(momentum=self.momentum, tolerance=self.tolerance)
-        check_switches(balance=self.balance, simultaneous=self.simultaneous)
+        check_switches(balance=self.balance, simultaneous=self.simultaneous, relative_steps=self.relative_steps)
         if not 0 <= self.momentum < 1:
             raise ValueError(
                 f"momentum is {self.momentum}, but it must be in [0, 1), or the iterates run away; 0 is as printed."

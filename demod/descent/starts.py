@@ -3,6 +3,8 @@
 With Ĥ0 = √(ℓ 2^{d+s}/α) ‖y‖, an estimate of ‖h0‖‖m0‖,
 
     ‖h‖ = ‖m‖ = √Ĥ0 at the start,        η = θ ℓ (2^{d+s}/α) / Ĥ0.
+
+Relative steps, which are divided by ‖m‖² or ‖h‖², need no Ĥ0: η = θ ℓ 2^{d+s}/α.
 """
 
 from numbers import Real
@@ -28,10 +30,14 @@ def code_scale(G1: Generator, G2: Generator, y: Tensor) -> Tensor:
     return (y.shape[-1] * gain) ** 0.5 * norm(y)
 
 
-def default_step_size(G1: Generator, G2: Generator, y: Tensor) -> Tensor:
-    """Return η = θ ℓ (2^{d+s}/α) / Ĥ0, shape (*B,), with θ = 1/4: a step that the curvature on the hyperbola allows."""
+def default_step_size(G1: Generator, G2: Generator, y: Tensor, *, relative: bool = False) -> Tensor:
+    """Return η = θ ℓ (2^{d+s}/α) / Ĥ0, shape (*B,), with θ = 1/4: a step that the curvature on the hyperbola allows.
+
+    relative : whether it is for relative steps, and without Ĥ0
+    """
     scale = code_scale(G1, G2, y)
     check_not_zero(y)
+    scale = torch.ones_like(scale) if relative else scale
     step_size = THETA * y.shape[-1] * _gain(G1, G2) / scale
     if not step_size.isfinite().all():
         raise ValueError(f"y is so small for some problem that its step size is no {y.dtype}; multiply y by a power of two.")

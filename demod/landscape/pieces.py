@@ -148,3 +148,30 @@ def directions_off_K(h0: Tensor, m0: Tensor, count: int, rng: torch.Generator) -
     )
     u, v = (z / z.norm(dim=-1, keepdim=True) for z in codes)
     return u, v
+
+
+@in_full_precision
+@torch.no_grad()
+def noise_gain(G1: ReLUGenerator, G2: ReLUGenerator, h0: Tensor, m0: Tensor) -> Tensor:
+    """Return the root mean square error of h mᵀ that Gaussian noise in y0 leaves, over the noise, both relative, (*B,).
+
+    To first order e moves the minimiser by H⁺ Jᵀ e, where JᵀJ = H is the Hessian at the planted codes. So noise of
+    covariance σ² I moves h mᵀ by √(σ² tr(B H⁺)) in the root mean square, B being the square of (a, b) ↦ a m0ᵀ + h0 bᵀ. Both
+    are relative: to ‖h0 m0ᵀ‖, and to ‖y0‖.
+
+    Parameters
+    ----------
+    G1, G2 : ReLUGenerator
+        Onto R^ℓ.
+    h0, m0 : Tensor
+        The planted codes, (*B, n) and (*B, p).
+    """
+    y0 = G1(h0) * G2(m0)
+    check_pieces(G1, G2, h0, m0, y0)
+    h_square, m_square = h0.square().sum(-1), m0.square().sum(-1)
+    across = h0[..., :, None] * m0[..., None, :]
+    eyes = [torch.eye(z.shape[-1], dtype=z.dtype, device=z.device) for z in (h0, m0)]
+    top = torch.cat([m_square[..., None, None] * eyes[0], across], -1)
+    B = torch.cat([top, torch.cat([across.mT, h_square[..., None, None] * eyes[1]], -1)], -2)
+    spread = (B * torch.linalg.pinv(hessian(G1, G2, h0, m0, y0), hermitian=True)).sum((-2, -1))
+    return (spread * y0.square().sum(-1) / y0.shape[-1] / (h_square * m_square)).sqrt()

@@ -3,7 +3,7 @@
 import numpy as np
 from matplotlib.figure import Figure
 
-from demod_book.figures.style import BLACK, BLUE, GREEN, ORANGE, canvas
+from demod_book.figures.style import BLACK, BLUE, GREEN, GREY, JUMP, ORANGE, WALK, canvas
 
 
 def plot_variants(labels: list[str], recovered: np.ndarray, iterations: list[np.ndarray]) -> Figure:
@@ -25,6 +25,28 @@ def plot_variants(labels: list[str], recovered: np.ndarray, iterations: list[np.
     right.set(xlabel="iterations of the recovered", xscale="log")
     right.set_xticks([50, 100, 200, 500, 1000, 2000], ["50", "100", "200", "500", "1k", "2k"])
     right.minorticks_off()
+    return fig
+
+
+def plot_starts(norms: np.ndarray, recovered: np.ndarray, iterations: np.ndarray, edges: tuple[float, float]) -> Figure:
+    """Draw the share recovered against the norm of the start, and the iterations of the recovered, for three methods.
+
+    recovered is (norms, methods, 3), a share and the ends of its interval; iterations (norms, methods), a median or nan.
+    """
+    fig, (left, right) = canvas(1, 2, size=(6.6, 3.2))
+    labels = ("constant step", "relative steps", "Gauss–Newton")
+    for k, (label, colour) in enumerate(zip(labels, (GREY, WALK, JUMP), strict=True)):
+        share, *ends = recovered[:, k].T
+        place = norms * 1.08 ** (k - 1)
+        left.errorbar(place, share, np.abs(ends - share), fmt="o-", color=colour, capsize=2, markersize=4, linewidth=1)
+        right.plot(norms, iterations[:, k], "o-", color=colour, markersize=4, linewidth=1, label=label)
+    for edge, style in zip(edges, ("--", ":"), strict=True):
+        left.axvline(edge, color=BLACK, linestyle=style, linewidth=1)
+    for ax in (left, right):
+        ax.set(xlabel=r"$\Vert h_1\Vert = \Vert m_1\Vert$ in units of $\sqrt{\widehat{H}_0}$", xscale="log")
+    left.set(ylabel="share recovered", ylim=(-0.04, 1.04))
+    right.set(ylabel="iterations of the recovered", yscale="log")
+    fig.legend(*right.get_legend_handles_labels(), loc="outside lower center", ncols=3, frameon=False, fontsize=9)
     return fig
 
 

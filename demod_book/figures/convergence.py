@@ -1,9 +1,11 @@
-"""Figures of the chapter on convergence: the spectrum on the hyperbola, predicted and measured rates."""
+"""Figures of the chapter on convergence: the spectrum on the hyperbola, the tube around it, predicted and measured rates."""
 
 import numpy as np
 from matplotlib.figure import Figure
 
-from demod_book.figures.style import BLACK, BLUE, GREY, ORANGE, canvas
+from demod_book.figures.style import BLACK, BLUE, GREEN, GREY, ORANGE, SKY, canvas
+
+_TUBE = (BLUE, BLUE, ORANGE, ORANGE)  # of two depths, the certified and the proved bound each
 
 
 def plot_spectra(widths: np.ndarray, spectra: np.ndarray) -> Figure:
@@ -21,6 +23,26 @@ def plot_spectra(widths: np.ndarray, spectra: np.ndarray) -> Figure:
     ax.set(xlabel="inner width $n_1 = p_1$", ylabel=r"eigenvalues of $\nabla^2 f$, in units of $L$")
     ax.set_xticks(np.arange(len(widths)), [f"{width:,}" for width in widths])
     fig.legend(*ax.get_legend_handles_labels(), loc="outside lower center", ncols=3, frameon=False, fontsize=9)
+    return fig
+
+
+def plot_tube(limit: dict[str, tuple[np.ndarray, np.ndarray]], finite: dict[str, tuple[np.ndarray, np.ndarray]]) -> Figure:
+    """Draw how strongly points point home by their distance: bounds for infinite width, and the least that searches find.
+
+    limit maps a label to (distances, bounds); finite to (distances, least strengths (pairs, distances) of each pair).
+    """
+    fig, (left, right) = canvas(1, 2, size=(6.6, 3.4), sharey=True)
+    for (label, (distance, bound)), style, colour in zip(limit.items(), ("-", "--", "-", "--"), _TUBE, strict=False):
+        left.plot(distance, bound, style, color=colour, label=label)
+    for k, (label, (distance, least)) in enumerate(finite.items()):
+        colour, place = (GREY, SKY, GREEN)[k], distance + 0.012 * (k - 1)
+        right.vlines(place, least.min(0), least.max(0), color=colour, linewidth=1.5)
+        right.plot(place, np.median(least, axis=0), "o", color=colour, markersize=4, label=label)
+    for ax in (left, right):
+        ax.axhline(0, color=BLACK, linestyle=":", linewidth=1)
+        ax.set(xlabel=r"distance $\Vert z - z^*\Vert\ /\ \Vert z^*\Vert$", xlim=(0, 1))
+        ax.legend(frameon=False, fontsize=8)
+    left.set_ylabel(r"$\langle\nabla f, z - z^*\rangle\ /\ L\,\Vert z - z^*\Vert^2$")
     return fig
 
 

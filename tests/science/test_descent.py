@@ -56,7 +56,7 @@ def problem(rng):
     return draw(rng, 6)
 
 
-def algorithm_1(G1, G2, y, h, m, *, step_size, iterations, momentum, reflect_every, balance, simultaneous):
+def algorithm_1(G1, G2, y, h, m, *, step_size, iterations, momentum, reflect_every, balance, simultaneous, relative_steps):
     """Lines 2 to 6 for one problem, the gradients by automatic differentiation; return codes and the values of f."""
 
     def f(h, m):
@@ -74,9 +74,10 @@ def algorithm_1(G1, G2, y, h, m, *, step_size, iterations, momentum, reflect_eve
             h, v_h, m, v_m = s * h, s * v_h, t * m, t * v_m
         old_h = h
         v_h = momentum * v_h + partial(0, h, m)  # line 4
-        h = h - step_size * v_h
-        v_m = momentum * v_m + partial(1, old_h if simultaneous else h, m)
-        m = m - step_size * v_m
+        h = h - step_size / (m.square().sum() if relative_steps else 1) * v_h
+        seen = old_h if simultaneous else h
+        v_m = momentum * v_m + partial(1, seen, m)
+        m = m - step_size / (seen.square().sum() if relative_steps else 1) * v_m
         if balance:  # line 5
             c = (h.norm() / m.norm()).sqrt()
             h, v_h, m, v_m = h / c, v_h / c, m * c, v_m * c
@@ -89,16 +90,30 @@ def algorithm_1(G1, G2, y, h, m, *, step_size, iterations, momentum, reflect_eve
 
 @pytest.mark.parametrize("reflect_every", [0, 1, 3])
 @pytest.mark.parametrize("balance", [True, False])
-@pytest.mark.parametrize(("momentum", "simultaneous"), [(0.0, False), (0.0, True), (0.7, False), (0.7, True)])
-def test_a_batch_descends_as_the_paper_writes_it_for_one_problem(problem, reflect_every, balance, momentum, simultaneous):
+@pytest.mark.parametrize(
+    ("momentum", "simultaneous", "relative_steps"),
+    [
+        (0.0, False, False),
+        (0.0, True, False),
+        (0.7, False, False),
+        (0.7, True, False),
+        (0.0, False, True),
+        (0.7, True, True),
+    ],
+)
+def test_a_batch_descends_as_the_paper_writes_it_for_one_problem(
+    problem, reflect_every, balance, momentum, simultaneous, relative_steps
+):
     settings = {
         "iterations": 25,
         "momentum": momentum,
         "reflect_every": reflect_every,
         "balance": balance,
         "simultaneous": simultaneous,
+        "relative_steps": relative_steps,
     }
-    steps = default_step_size(problem.G1, problem.G2, problem.y) * torch.linspace(0.2, 0.8, 6, dtype=torch.float64)
+    steps = default_step_size(problem.G1, problem.G2, problem.y, relative=relative_steps)
+    steps = steps * torch.linspace(0.2, 0.8, 6, dtype=torch.float64)
     solution = problem.descend(step_size=steps, tolerance=0, **settings)
     for i in range(6):
         h, m, history = algorithm_1(
@@ -212,6 +227,7 @@ def test_random_starts_reach_the_planted_codes(device):
 @pytest.mark.parametrize("device", DEVICES)
 def test_every_device_descends_like_the_reference_on_the_cpu(device, problem):
     settings = {"momentum": 0.5, "iterations": 40, "reflect_every": 2, "balance": True, "simultaneous": False}
+    settings["relative_steps"] = False
     G1, G2 = problem.G1.to(device=device), problem.G2.to(device=device)
     h, m, y = (t.to(device) for t in (problem.h, problem.m, problem.y))
     solution = descend(G1, G2, y, h=h, m=m, step_size=60.0, tolerance=0, **settings)
@@ -493,6 +509,41 @@ def test_settings_out_of_range_are_refused(problem, setting):
     (name,) = setting
     with pytest.raises(ValueError, match=rf"^{name} is {setting[name]}, but it must be "):
         problem.descend(**setting)
+
+
+# Relative steps
+
+
+def test_relative_steps_solve_from_starts_of_any_norm_where_a_constant_step_diverges(rng):
+    problem = draw(rng, 8, n=5, p=5, inner=60, ell=600, networks=(8,))
+    for norm in (1e-3, 1e3):
+        h, m = (norm * z / z.norm(dim=-1, keepdim=True) for z in (problem.h, problem.m))
+        solution = problem.descend(h=h, m=m, relative_steps=True, iterations=1500, tolerance=1e-8)
+        assert (outer_product_error(solution.h, solution.m, problem.h0, problem.m0) < 1e-6).all()
+    assert not problem.descend(h=h, m=m, iterations=1500, tolerance=1e-8).converged.any()
+
+
+def test_at_balanced_codes_of_the_scale_of_the_data_both_rules_take_the_same_first_step(problem):
+    scale = code_scale(problem.G1, problem.G2, problem.y).sqrt()[:, None]
+    start = {name: scale * z / z.norm(dim=-1, keepdim=True) for name, z in (("h", problem.h), ("m", problem.m))}
+    constant, relative = (
+        problem.descend(**start, iterations=1, simultaneous=True, relative_steps=rule) for rule in (False, True)
+    )
+    torch.testing.assert_close(relative.h, constant.h)
+    torch.testing.assert_close(relative.m, constant.m)
+
+
+@pytest.mark.parametrize("c", [2.0**-300, 2.0**40])
+def test_a_relative_step_means_the_same_at_every_size(c, problem):
+    settings = {"iterations": 12, "step_size": 100.0, "relative_steps": True, "tolerance": 0}
+    small = problem.descend(**settings)
+    scaled = descend(problem.G1, problem.G2, c * c * problem.y, h=c * problem.h, m=c * problem.m, **settings)
+    assert torch.equal(scaled.h, c * small.h)
+
+
+def test_relative_steps_are_refused_where_slopes_do_not_grow_with_codes(problem):
+    with pytest.raises(ValueError, match=r"relative_steps is True, but G1 or G2 is not homogeneous"):
+        descend(Shifted(problem.G1), problem.G2, problem.y, h=problem.h, m=problem.m, step_size=1.0, relative_steps=True)
 
 
 # Scale and units
