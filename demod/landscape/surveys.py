@@ -24,7 +24,7 @@ from demod.arguments import (
 from demod.descent import default_step_size, descend
 from demod.descent.balancing import balanced
 from demod.generators import ReLUGenerator
-from demod.hyperbolas import curve_distances
+from demod.hyperbolas import curve_distances, orbit_distance
 from demod.landscape.pieces import check_pieces, hessian
 from demod.objective import gradient, half_squared_norm, objective
 from demod.torch_state import in_full_precision
@@ -49,6 +49,7 @@ class Endpoints:
     gradient : `scaled_gradient` along the kinks the point stands on
     kinks : how many those are; 0 inside a piece
     distances : from the four curves, (*B, 4), in the order of QUADRANTS
+    orbit : the distance of all (c h, m/c), c > 0, from the curves, see `orbit_distance`; that of (h, m) itself where f vanishes
     distance_to_K : √(‖h‖‖m‖/(‖h0‖‖m0‖)), the norm of (h, m) in units of the global curve's at ‖h‖ = ‖m‖
     """
 
@@ -58,6 +59,7 @@ class Endpoints:
     gradient: Tensor
     kinks: Tensor
     distances: Tensor
+    orbit: Tensor
     distance_to_K: Tensor
 
     @property
@@ -67,8 +69,8 @@ class Endpoints:
 
     @property
     def distance(self) -> Tensor:
-        """The distance from the nearest of the four curves, or from K where f has its value on K."""
-        return torch.where(self.objective > 1 - VANISHING, self.distance_to_K, self.distances.amin(-1))
+        """The distance of the whole orbit from the four curves, or that from K where f has its value on K."""
+        return torch.where(self.objective > 1 - VANISHING, self.distance_to_K, self.orbit)
 
     def pick(self, networks: Tensor) -> "Endpoints":
         """Return the endpoints of these networks, indices of the first dimension of *B."""
@@ -108,13 +110,17 @@ def survey(
     y = y0.expand(starts, -1)
     step = default_step_size(G1, G2, y) / 2
     run = descend(G1, G2, y, step_size=step, iterations=iterations, tolerance=STATIONARY, reflect_every=0, rng=rng)
-    h, m, along = polish(G1, G2, run.h, run.m, y, rng)
+    (h, m, along), depths = polish(G1, G2, run.h, run.m, y, rng), {"d": len(G1.weights), "s": len(G2.weights)}
+    f, distances = objective(G1, G2, h, m, y) / half_squared_norm(y), curve_distances(h, m, h0, m0, **depths)
+    orbit, spurious = distances.amin(-1), f > VANISHING
+    orbit[spurious] = orbit_distance(h[spurious], m[spurious], h0, m0, **depths)
     return Endpoints(
         *(h, m),
-        objective=objective(G1, G2, h, m, y) / half_squared_norm(y),
+        objective=f,
         gradient=scaled_gradient(G1, G2, h, m, y, along),
         kinks=(1 - along.diagonal(dim1=-2, dim2=-1)).sum(-1).round().long(),
-        distances=curve_distances(h, m, h0, m0, d=len(G1.weights), s=len(G2.weights)),
+        distances=distances,
+        orbit=orbit,
         distance_to_K=(h.norm(dim=-1) * m.norm(dim=-1) / (h0.norm() * m0.norm())).sqrt(),
     )
 
