@@ -1,7 +1,20 @@
-"""The landscape of (2): `grids` of f and its branches, its `pieces` and kinks, and `surveys` of where descents end."""
+"""The landscape of (2): `grids` of f and its branches, its `pieces` and kinks, `surveys` of where descents end.
 
-from demod.landscape.grids import QUADRANTS, Branches, branches, expected_branches, objective_grid, valley_grid
-from demod.landscape.pieces import Slopes, directions_off_K, hessian, linear_rate, slopes_down
+`samples` has points at kinks and near the curves, `deviations` says how far finite networks are from their limit.
+"""
+
+from demod.landscape.deviations import Deviations, deviations
+from demod.landscape.grids import (
+    QUADRANTS,
+    Branches,
+    branches,
+    drains,
+    expected_branches,
+    objective_grid,
+    valley_grid,
+)
+from demod.landscape.pieces import Slopes, hessian, linear_rate, slopes_down, without_fall_off_K, without_way_down
+from demod.landscape.samples import codes_at_kinks, codes_near_curves, directions_off_K, on_grid, rounded
 from demod.landscape.surveys import (
     Endpoints,
     over_networks,
@@ -16,21 +29,30 @@ from demod.landscape.surveys import (
 __all__ = [
     "QUADRANTS",
     "Branches",
+    "Deviations",
     "Endpoints",
     "Slopes",
     "branches",
+    "codes_at_kinks",
+    "codes_near_curves",
+    "deviations",
     "directions_off_K",
+    "drains",
     "expected_branches",
     "hessian",
     "linear_rate",
     "objective_grid",
+    "on_grid",
     "over_networks",
     "polish",
     "radius",
+    "rounded",
     "scaled_gradient",
     "slopes_down",
     "spurious_share",
     "survey",
     "survey_networks",
     "valley_grid",
+    "without_fall_off_K",
+    "without_way_down",
 ]

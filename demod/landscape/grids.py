@@ -75,6 +75,26 @@ def valley_grid(G1: Generator, G2: Generator, h: Tensor, m: Tensor, y: Tensor) -
     return 1 - overlap.square() / (x.square() @ w.square().T * y.square().sum())
 
 
+def drains(floor: Tensor) -> Tensor:
+    """Return for each point of a closed circle the number of the local minimum to which f falls from it, shape (*B, K).
+
+    Parameters
+    ----------
+    floor : Tensor
+        f at K points around the circle, (*B, K); each point drains to the lower one of its neighbours, if one is lower.
+    """
+    check_floats(floor=floor)
+    if floor.ndim < 1 or floor.shape[-1] < 3:
+        raise ValueError(f"floor has shape {tuple(floor.shape)}, but a circle needs three points or more: (*B, K).")
+    around = torch.stack([floor, floor.roll(1, -1), floor.roll(-1, -1)])
+    steps = torch.tensor([0, -1, 1], device=floor.device)[around.argmin(0)]
+    count = floor.shape[-1]
+    drain = (torch.arange(count, device=floor.device) + steps) % count
+    for _ in range(count.bit_length()):  # twice as many steps each time
+        drain = drain.gather(-1, drain)
+    return drain
+
+
 def branches(G1: Generator, G2: Generator, y: Tensor) -> Branches:
     """Return the exact branches of f for n = p = 1 and h0 m0 = 1; batched over networks where the generators are.
 
