@@ -8,9 +8,9 @@ from demod.landscape.grids import (
     QUADRANTS,
     Branches,
     branches,
-    drains,
     expected_branches,
     objective_grid,
+    ripples,
     valley_grid,
 )
 from demod.landscape.pieces import Slopes, hessian, linear_rate, slopes_down, without_fall_off_K, without_way_down
@@ -37,7 +37,6 @@ __all__ = [
     "codes_near_curves",
     "deviations",
     "directions_off_K",
-    "drains",
     "expected_branches",
     "hessian",
     "linear_rate",
@@ -46,6 +45,7 @@ __all__ = [
     "over_networks",
     "polish",
     "radius",
+    "ripples",
     "rounded",
     "scaled_gradient",
     "slopes_down",

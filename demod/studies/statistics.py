@@ -136,6 +136,24 @@ def exponent(sizes: Sequence[float], values: Sequence[float], errors: Sequence[f
     return float((weight * (x - centre) * y).sum() / spread), float(spread**-0.5)
 
 
+def ratio_of_means(above: Sequence[float], below: Sequence[float]) -> tuple[float, float]:
+    """Return the mean of `above` over that of `below`, and the standard error of the logarithm of this ratio.
+
+    Raises
+    ------
+    ValueError
+        If there are fewer than two pairs, or a mean is not positive.
+    """
+    a, b = np.asarray(above, float), np.asarray(below, float)
+    if not len(a) == len(b) > 1 or not min(a.mean(), b.mean()) > 0:
+        raise ValueError(
+            f"above and below have {len(a)} and {len(b)} entries; required are as many of both, two or more, with positive "
+            "means: measure more."
+        )
+    spread = (a / a.mean() - b / b.mean()).std(ddof=1)
+    return float(a.mean() / b.mean()), float(spread / len(a) ** 0.5)
+
+
 def limit(sizes: Sequence[float], values: Sequence[float], errors: Sequence[float]) -> tuple[float, float, float]:
     """Return the limit and the slope of values that are linear in 1/size, and the standard error of the limit.
 

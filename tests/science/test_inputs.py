@@ -88,7 +88,7 @@ SINGLE = G1.to(dtype=torch.float32)
 W = torch.randn(20, 3, generator=stream(), dtype=torch.float64)
 SCALAR = tuple(GAUSSIAN((1, 6, 12), stream()) for _ in range(2))
 TOY, NOTEBOOK = ImageGenerator(generator_network(5, 2)), InstanceGenerator(generator_network(5, 2))
-ENDS = Endpoints(ones(2, 2), ones(2, 2), *(0 * ones(2) for _ in range(3)), ones(2, 4), ones(2))
+ENDS = Endpoints(ones(2, 2), ones(2, 2), *(0 * ones(2) for _ in range(3)), ones(2, 4), ones(2), ones(2))
 DEPTHS = {"d": 2, "s": 2}
 
 
