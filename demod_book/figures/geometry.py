@@ -72,7 +72,7 @@ def plot_endpoints(widths: np.ndarray, spurious: list[tuple[np.ndarray, np.ndarr
     for k in np.unique(np.concatenate([curve for _, curve in spurious])):
         ax.plot([], [], "o", color=CURVES[k], label=CURVE_LABELS[k])
     ax.plot([], [], color=BLACK, linewidth=2, label="$r$: holds 95 % of them")
-    ax.set(xlabel="inner width", ylabel="distance of the orbit from the curves", ylim=(0, 1))
+    ax.set(xlabel="inner width", ylabel="distance of the orbit from the curves", ylim=(0, 1.03))
     ax.set_xticks(range(len(widths)), [str(width) for width in widths])
     fig.legend(*ax.get_legend_handles_labels(), loc="outside lower center", ncols=2, frameon=False, fontsize=10)
     return fig
