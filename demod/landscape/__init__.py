@@ -1,9 +1,9 @@
 """The landscape of (2): `grids` of f and its branches, its `pieces` and kinks, `surveys` of where descents end.
 
-`samples` has points at kinks and near the curves, `deviations` says how far finite networks are from their limit.
+`samples` has points at kinks and near the curves, `concentration` says how far finite networks are from their limit.
 """
 
-from demod.landscape.deviations import Deviations, deviations
+from demod.landscape.concentration import Deviations, deviations
 from demod.landscape.grids import (
     QUADRANTS,
     Branches,
