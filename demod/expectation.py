@@ -16,7 +16,8 @@ and with H = ‖h‖‖m‖, H0 = ‖h0‖‖m0‖ and κ = cos θ_d cos θ_s, �
 
     f̄ = α/(2^{d+s+1} ℓ) · [(H - κ H0)² + H0² (1 - κ²)].
 
-(10) and (11) stand in the appendix of the paper; they and f̄ are derived in the book's chapter on the population landscape.
+(10) and (11) stand in the paper's supplement, of which no copy was at hand; they are reconstructed, and f̄ derived, in the
+book's chapter on the population landscape.
 """
 
 import torch
@@ -102,7 +103,7 @@ def expected_pullback(h: Tensor, h0: Tensor, depth: int) -> Tensor:
 def expected_gradient(
     h: Tensor, m: Tensor, h0: Tensor, m0: Tensor, *, d: int, s: int, ell: int, alpha: float = 1.0
 ) -> tuple[Tensor, Tensor]:
-    """Return (t⁽¹⁾, t⁽²⁾) of (10) and (11), shapes (*B, n) and (*B, p): the limit of the gradient of (2), a sum over ℓ.
+    """Return (t⁽¹⁾, t⁽²⁾) of (10) and (11), shapes (*B, n) and (*B, p): what the gradient of (2), a sum over ℓ, is near to.
 
     Parameters
     ----------

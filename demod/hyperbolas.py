@@ -15,6 +15,13 @@ which tends to 1 at both ends of the curve and is stationary exactly at the posi
 
 Its first and last coefficients may vanish, so the roots are not computed as eigenvalues. Between neighbouring roots of its
 derivative a polynomial is monotone: bisection, from the fifth derivative down to the sextic itself, misses none.
+
+Where b ≤ 0 and e ≤ 0 no c reaches the limit 1: then r(h, m) is an infimum, and A_1 does not hold the point, though every A_ε
+with ε > 1 does.
+
+f is the same at all points (c h, m/c), c > 0, of the orbit of (h, m), so that one that is stationary has an orbit of
+stationary points. r is not: it is least at some c, greatest at another. Where both codes turn far enough away, that is at an
+end of the orbit, where only one code is left.
 """
 
 from numbers import Real
@@ -23,16 +30,20 @@ import torch
 from torch import Tensor
 
 from demod.arguments import check_alike, check_finite, check_pair, told
-from demod.expectation import contraction
+from demod.expectation import angle, contraction
 
 REACH = 1e18  # where c or 1/c exceeds REACH max(1, |b|, |e|), r(c) differs from 1 by less than rounding
 BISECTIONS = 64  # enough for a bracket of c from 1e-40 to 1e40 to shrink to rounding
+ORBIT = 4.0  # how far from the balanced point, in log c, an orbit is looked at: ends differ by e^-16 from its limit
+PLACES = 13  # where, at once
+REFINEMENTS = 3  # each between the neighbours of the best place before
 
 
 def hyperbola_distance(h: Tensor, m: Tensor, h0: Tensor, m0: Tensor) -> Tensor:
-    """Return r(h, m) for the curve through (h0, m0), shape (*B,), dimensionless, at most 1: the least ε of (3).
+    """Return r(h, m) for the curve through (h0, m0), shape (*B,), dimensionless, at most 1: the infimum of the ε of (3).
 
-    It is computed in float64. It depends on where (h, m) stands on its own hyperbola: compare points with ‖h‖ = ‖m‖.
+    It is computed in float64. It depends on where (h, m) stands on its own orbit: compare points with ‖h‖ = ‖m‖, or whole
+    orbits by `orbit_distance`.
 
     Parameters
     ----------
@@ -83,7 +94,10 @@ def in_neighbourhood(h: Tensor, m: Tensor, h0: Tensor, m0: Tensor, epsilon: floa
         raise TypeError(f"epsilon is {told(epsilon)}, but a number is required; use float(…).")
     if not epsilon >= 0:
         raise ValueError(f"epsilon is {told(epsilon)}, but it bounds a distance and must be ≥ 0; see (3).")
-    return hyperbola_distance(h, m, h0, m0) <= epsilon
+    distance = hyperbola_distance(h, m, h0, m0)
+    ahead = ((h * h0).sum(-1) > 0) | ((m * m0).sum(-1) > 0)
+    at_origin = ~(h.any(-1) | m.any(-1))
+    return (distance <= epsilon) & (ahead | at_origin | (distance < 1) | (epsilon > 1))
 
 
 def curves(h0: Tensor, m0: Tensor, *, d: int, s: int) -> tuple[Tensor, Tensor]:
@@ -108,6 +122,27 @@ def curve_distances(h: Tensor, m: Tensor, h0: Tensor, m0: Tensor, *, d: int, s: 
     check_pair("h", h, "h0", h0)
     check_pair("m", m, "m0", m0)
     return hyperbola_distance(h[..., None, :], m[..., None, :], *curves(h0, m0, d=d, s=s))
+
+
+def orbit_distance(h: Tensor, m: Tensor, h0: Tensor, m0: Tensor, *, d: int, s: int) -> Tensor:
+    """Return the least ε for which the four A_ε together hold all of {(c h, m/c) | c > 0}, shape (*B,), at most 1.
+
+    It is the supremum over c of the distance from the nearest curve, found on a grid of log c that is refined
+    around its best point; at the ends of the orbit it is the sine of the angle between h, or m, and the line of the planted
+    code. Arguments as in `curve_distances`; h and m are not zero.
+    """
+    check_pair("h", h, "h0", h0)
+    check_pair("m", m, "m0", m0)
+    largest = torch.maximum(angle(h, h0).sin(), angle(m, m0).sin())
+    centre, reach = (m.norm(dim=-1) / h.norm(dim=-1)).log() / 2, ORBIT  # begin where the norms of c h and m/c agree
+    for _ in range(REFINEMENTS):
+        places = centre + reach * torch.linspace(-1, 1, PLACES, dtype=h.dtype, device=h.device).view(-1, *[1] * centre.ndim)
+        c = places.exp()[..., None]
+        nearest = curve_distances(c * h, m / c, h0, m0, d=d, s=s).amin(-1)
+        value, best = nearest.max(0)
+        centre, reach = places.expand_as(nearest).take_along_dim(best[None], 0)[0], 2 * reach / (PLACES - 1)
+        largest = torch.maximum(largest, value)
+    return largest
 
 
 def _multiples(z: Tensor, factors: tuple[float, ...]) -> Tensor:

@@ -9,13 +9,14 @@ The generators are piecewise linear, G1(h) = Λ_h h and G2(m) = Λ_m m. With w =
 These are the paper's g̃₁ and g̃₂, where diag(Λ_{s,+,m})² reads diag(Λ_{s,+,m} m)². f is a sum over the ℓ entries, not a
 mean. At a kink (a ReLU input exactly zero) the unit counts as switched off, as in diag(Wh > 0).
 
-f is differentiable at (h, m) + δv for every direction v and all small δ > 0, and the limits of those gradients are the
-directions of (4) (where v is called w),
+f is differentiable at (h, m) + δv for almost every direction v and all small δ > 0: for those that do not run along a kink.
+The limits of these gradients are the directions of (4) (where v is called w),
 
     g₁ = lim ∇_h f((h, m) + δv),        g₂ = lim ∇_m f((h, m) + δv)        for δ → 0+.
 
-Away from kinks they are ∇_h f and ∇_m f for every v. The one-sided derivative D_v f needs the limit along v itself: D_v f =
-⟨lim ∇f((h, m) + δv), v⟩. So D_{-g} f is -‖g‖² away from kinks, and -⟨g′, g⟩ at one, g′ being the limit along -g.
+Along a kink its unit counts as switched off, too. Away from kinks they are ∇_h f and ∇_m f for every v. The one-sided
+derivative D_v f needs the limit along v itself: D_v f = ⟨lim ∇f((h, m) + δv), v⟩. So D_{-g} f is -‖g‖² away from kinks, and
+-⟨g′, g⟩ at one, g′ being the limit along -g.
 """
 
 import torch

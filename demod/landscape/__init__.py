@@ -1,7 +1,29 @@
-"""The landscape of (2): `grids` of f, its `pieces`, `surveys` of where descents end, the `tube` around the hyperbola."""
+"""The landscape of (2): `grids` of f and its branches, its `pieces` and kinks, `surveys` of where descents end.
 
-from demod.landscape.grids import QUADRANTS, Branches, branches, expected_branches, objective_grid, valley_grid
-from demod.landscape.pieces import Slopes, directions_off_K, hessian, linear_rate, noise_gain, slopes_down
+`samples` has points at kinks and near the curves, `concentration` says how far finite networks are from their limit, and
+around the global hyperbola lies the `tube` in which the gradient points home.
+"""
+
+from demod.landscape.concentration import Deviations, deviations
+from demod.landscape.grids import (
+    QUADRANTS,
+    Branches,
+    branches,
+    expected_branches,
+    objective_grid,
+    ripples,
+    valley_grid,
+)
+from demod.landscape.pieces import (
+    Slopes,
+    hessian,
+    linear_rate,
+    noise_gain,
+    slopes_down,
+    without_fall_off_K,
+    without_way_down,
+)
+from demod.landscape.samples import codes_at_kinks, codes_near_curves, directions_off_K, on_grid, rounded
 from demod.landscape.surveys import (
     Endpoints,
     over_networks,
@@ -27,13 +49,17 @@ from demod.landscape.tube import (
 __all__ = [
     "QUADRANTS",
     "Branches",
+    "Deviations",
     "Endpoints",
     "OnePoint",
     "Slopes",
     "around",
     "branches",
     "certified_strength",
+    "codes_at_kinks",
+    "codes_near_curves",
     "curvature",
+    "deviations",
     "directions_off_K",
     "expected_branches",
     "expected_one_point",
@@ -41,12 +67,15 @@ __all__ = [
     "linear_rate",
     "noise_gain",
     "objective_grid",
+    "on_grid",
     "one_point",
     "over_networks",
     "polish",
     "proved_strength",
     "radius",
     "random_directions",
+    "ripples",
+    "rounded",
     "scaled_gradient",
     "slopes_down",
     "spurious_share",
@@ -54,4 +83,6 @@ __all__ = [
     "survey_networks",
     "valley_grid",
     "weakest",
+    "without_fall_off_K",
+    "without_way_down",
 ]

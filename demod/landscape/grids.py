@@ -75,6 +75,37 @@ def valley_grid(G1: Generator, G2: Generator, h: Tensor, m: Tensor, y: Tensor) -
     return 1 - overlap.square() / (x.square() @ w.square().T * y.square().sum())
 
 
+def ripples(floor: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the share of a circle from which f does not fall to its lowest point, and the turn at which it ends instead.
+
+    Parameters
+    ----------
+    floor : Tensor
+        f at K points around the circle, (*B, K), the first one the planted direction; from each point f is followed to the
+        lower one of its neighbours, as long as one is lower.
+
+    Returns
+    -------
+    share : Tensor
+        Of the points, those that drain to another local minimum, shape (*B,).
+    turn : Tensor
+        The turn of that minimum from the point opposite of the first, in radians, times 1 where a point drains there and 0
+        elsewhere, in the mean over all points, shape (*B,): over `share` it is the mean turn.
+    """
+    check_floats(floor=floor)
+    if floor.ndim < 1 or floor.shape[-1] < 3:
+        raise ValueError(f"floor has shape {tuple(floor.shape)}, but a circle needs three points or more; give (*B, K).")
+    around = torch.stack([floor, floor.roll(1, -1), floor.roll(-1, -1)])
+    steps = torch.tensor([0, -1, 1], device=floor.device)[around.argmin(0)]
+    count = floor.shape[-1]
+    drain = (torch.arange(count, device=floor.device) + steps) % count
+    for _ in range(count.bit_length()):  # twice as many steps each time
+        drain = drain.gather(-1, drain)
+    held = floor.gather(-1, drain) > floor.amin(-1, keepdim=True)
+    turn = (2 * drain / count - 1).abs().to(floor.dtype) * torch.pi
+    return held.to(floor.dtype).mean(-1), (turn * held).mean(-1)
+
+
 def branches(G1: Generator, G2: Generator, y: Tensor) -> Branches:
     """Return the exact branches of f for n = p = 1 and h0 m0 = 1; batched over networks where the generators are.
 

@@ -1,4 +1,4 @@
-"""f on its pieces: Hessians, and which way is down at a kink and off K.
+"""f on its pieces: Hessians, and which way is down, at a kink and off K too.
 
 f is a polynomial as long as the masks of G1(h) = Λ_h h and G2(m) = Λ_m m stay. With w = Λ_h h and x = Λ_m m its Hessian is
 
@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from demod.arguments import check_alike, check_counts, check_floats, check_stream
+from demod.arguments import check_alike
 from demod.generators import ReLUGenerator
 from demod.objective import check_observation, directional_derivative, one_sided_gradient, piecewise
 from demod.torch_state import in_full_precision
@@ -112,8 +112,7 @@ def slopes_down(G1: ReLUGenerator, G2: ReLUGenerator, h: Tensor, m: Tensor, y: T
     ValueError
         If g₁ or g₂ vanishes somewhere: then it is no direction.
     """
-    g1, g2 = one_sided_gradient(G1, G2, h, m, y, w)
-    down = -torch.stack([torch.cat([g1, torch.zeros_like(g2)], -1), torch.cat([torch.zeros_like(g1), g2], -1)])
+    down = _ways_down(G1, G2, h, m, y, w)
     if not down.any(-1).all():
         raise ValueError("g1 or g2 is zero at some point, so that no way down is given; leave stationary points out.")
     n, here = h.shape[-1], G1(h) * G2(m)
@@ -126,28 +125,39 @@ def slopes_down(G1: ReLUGenerator, G2: ReLUGenerator, h: Tensor, m: Tensor, y: T
     return Slopes(directional_derivative(G1, G2, h, m, y, down), 2 * half - whole, down.square().sum(-1))
 
 
+@in_full_precision
+@torch.no_grad()
+def without_way_down(G1: ReLUGenerator, G2: ReLUGenerator, h: Tensor, m: Tensor, y: Tensor, w: Tensor) -> Tensor:
+    """Return where neither of -g₁ and -g₂ leads down, D_{-g} f ≥ 0 for both, Boolean of shape (*B,); as in `slopes_down`.
+
+    Theorems 2 and 3 say that outside of the four neighbourhoods and of K there is no such point.
+    """
+    return (directional_derivative(G1, G2, h, m, y, _ways_down(G1, G2, h, m, y, w)) >= 0).all(0)
+
+
+@in_full_precision
+@torch.no_grad()
+def without_fall_off_K(G1: ReLUGenerator, G2: ReLUGenerator, h: Tensor, m: Tensor, y: Tensor) -> Tensor:
+    """Return where f does not fall at first order on the way from (h, 0) to (h, m), Boolean of shape (*B,).
+
+    The slope is -⟨y, w ⊙ x⟩, and the same on the way from (0, m). Where w ⊙ x = 0, f stays as it is; that does not count.
+    """
+    check_pieces(G1, G2, h, m, y)
+    product = G1(h) * G2(m)
+    return ((y * product).sum(-1) <= 0) & product.any(-1)
+
+
+def _ways_down(G1: ReLUGenerator, G2: ReLUGenerator, h: Tensor, m: Tensor, y: Tensor, w: Tensor) -> Tensor:
+    """Return -g₁ and -g₂ of (4), shape (2, *B, n + p)."""
+    g1, g2 = one_sided_gradient(G1, G2, h, m, y, w)
+    return -torch.stack([torch.cat([g1, torch.zeros_like(g2)], -1), torch.cat([torch.zeros_like(g1), g2], -1)])
+
+
 def check_pieces(G1: ReLUGenerator, G2: ReLUGenerator, h: Tensor, m: Tensor, y: Tensor) -> None:
     """Raise unless G1 and G2 are ReLU networks, whose pieces are known, and codes and y fit them and each other."""
     piecewise("G1", G1), piecewise("G2", G2)
     check_observation(G1, G2, y)
     check_alike(h=h, m=m, y=y)
-
-
-def directions_off_K(h0: Tensor, m0: Tensor, count: int, rng: torch.Generator) -> tuple[Tensor, Tensor]:
-    """Return random unit codes (count, n) and (count, p), every other pair close to the directions of -h0, -m0."""
-    check_floats(h0=h0, m0=m0)
-    check_counts(0, count=count)
-    check_stream(rng)
-    for name, z in (("h0", h0), ("m0", m0)):
-        if z.ndim != 1 or not z.any():
-            raise ValueError(f"{name} has shape {tuple(z.shape)}, but one nonzero code is required, of one dimension.")
-    backwards = 10.0 * (torch.arange(count, dtype=h0.dtype, device=h0.device) % 2)[:, None]
-    codes = (
-        torch.randn(count, len(z), generator=rng, dtype=torch.float64, device="cpu").to(z) - backwards * z / z.norm()
-        for z in (h0, m0)
-    )
-    u, v = (z / z.norm(dim=-1, keepdim=True) for z in codes)
-    return u, v
 
 
 @in_full_precision

@@ -24,7 +24,7 @@ from demod.arguments import (
 from demod.descent import default_step_size, descend
 from demod.descent.balancing import balanced
 from demod.generators import ReLUGenerator
-from demod.hyperbolas import curve_distances
+from demod.hyperbolas import curve_distances, orbit_distance
 from demod.landscape.pieces import check_pieces, hessian
 from demod.objective import gradient, half_squared_norm, objective
 from demod.torch_state import in_full_precision
@@ -49,6 +49,7 @@ class Endpoints:
     gradient : `scaled_gradient` along the kinks the point stands on
     kinks : how many those are; 0 inside a piece
     distances : from the four curves, (*B, 4), in the order of QUADRANTS
+    orbit : `orbit_distance`, that of all (c h, m/c) from the four curves; where f vanishes, that of (h, m) alone
     distance_to_K : √(‖h‖‖m‖/(‖h0‖‖m0‖)), the norm of (h, m) in units of the global curve's at ‖h‖ = ‖m‖
     """
 
@@ -58,6 +59,7 @@ class Endpoints:
     gradient: Tensor
     kinks: Tensor
     distances: Tensor
+    orbit: Tensor
     distance_to_K: Tensor
 
     @property
@@ -67,8 +69,8 @@ class Endpoints:
 
     @property
     def distance(self) -> Tensor:
-        """The distance from the nearest of the four curves, or from K where f has its value on K."""
-        return torch.where(self.objective > 1 - VANISHING, self.distance_to_K, self.distances.amin(-1))
+        """The distance of the whole orbit from the four curves, or that from K where f has its value on K."""
+        return torch.where(self.objective > 1 - VANISHING, self.distance_to_K, self.orbit)
 
     def pick(self, networks: Tensor) -> "Endpoints":
         """Return the endpoints of these networks, indices of the first dimension of *B."""
@@ -108,13 +110,17 @@ def survey(
     y = y0.expand(starts, -1)
     step = default_step_size(G1, G2, y) / 2
     run = descend(G1, G2, y, step_size=step, iterations=iterations, tolerance=STATIONARY, reflect_every=0, rng=rng)
-    h, m, along = polish(G1, G2, run.h, run.m, y, rng)
+    (h, m, along), depths = polish(G1, G2, run.h, run.m, y, rng), {"d": len(G1.weights), "s": len(G2.weights)}
+    f, distances = objective(G1, G2, h, m, y) / half_squared_norm(y), curve_distances(h, m, h0, m0, **depths)
+    orbit, spurious = distances.amin(-1), f > VANISHING
+    orbit[spurious] = orbit_distance(h[spurious], m[spurious], h0, m0, **depths)
     return Endpoints(
         *(h, m),
-        objective=objective(G1, G2, h, m, y) / half_squared_norm(y),
+        objective=f,
         gradient=scaled_gradient(G1, G2, h, m, y, along),
         kinks=(1 - along.diagonal(dim1=-2, dim2=-1)).sum(-1).round().long(),
-        distances=curve_distances(h, m, h0, m0, d=len(G1.weights), s=len(G2.weights)),
+        distances=distances,
+        orbit=orbit,
         distance_to_K=(h.norm(dim=-1) * m.norm(dim=-1) / (h0.norm() * m0.norm())).sqrt(),
     )
 
@@ -127,20 +133,23 @@ def survey_networks(
     networks: int,
     starts: int,
     iterations: int,
+    modulator_widths: Sequence[int] | None = None,
     device: torch.device | str | None = None,
 ) -> Endpoints:
     """Survey pairs of fresh Gaussian networks of these widths, each with its own Gaussian codes; *B = (networks, starts).
 
-    The networks live on `device`; what is returned is on the CPU.
+    Those of G2 are `modulator_widths` where they differ. A G2 that takes a scalar code makes a modulator that is known up to
+    its scale, if the code has the right sign. The networks live on `device`; what is returned is on the CPU.
     """
-    check_widths(widths=widths)
+    both = widths, widths if modulator_widths is None else modulator_widths
+    check_widths(widths=widths, modulator_widths=both[1])
     check_stream(rng)
     check_counts(networks=networks, starts=starts, iterations=iterations)
     check_place(device=device)
     ends = []
     for _ in range(networks):
-        G1, G2 = (ReLUGenerator.gaussian(widths, rng, device=device) for _ in range(2))
-        h0, m0 = torch.randn(2, widths[0], generator=rng, dtype=torch.float64, device="cpu").to(device)
+        G1, G2 = (ReLUGenerator.gaussian(some, rng, device=device) for some in both)
+        h0, m0 = (torch.randn(some[0], generator=rng, dtype=torch.float64, device="cpu").to(device) for some in both)
         ends.append(survey(G1, G2, h0, m0, starts=starts, iterations=iterations, rng=rng))
     return Endpoints(*(torch.stack([getattr(end, field.name) for end in ends]).cpu() for field in fields(Endpoints)))
 
@@ -151,14 +160,20 @@ def spurious_share(ends: Endpoints) -> Tensor:
     return ends.spurious.double().mean()
 
 
-def radius(ends: Endpoints, *, share: float = 0.95) -> Tensor:
-    """Return r, the least distance from the four curves and K that `share` of the spurious endpoints keep, a scalar."""
+def radius(ends: Endpoints, *, share: float = 0.95, curve: int | None = None) -> Tensor:
+    """Return r, the least distance from the four curves and K that `share` of the spurious endpoints keep, a scalar.
+
+    With `curve`, a number in the order of QUADRANTS, only endpoints count whose nearest curve it is.
+    """
     _check_ends(ends)
     if isinstance(share, bool) or not isinstance(share, Real) or not 0 <= share <= 1:
         raise ValueError(f"share is {told(share)}, but it must be a number in [0, 1]; 0.95 is the default.")
-    if not ends.spurious.any():
+    if curve is not None and (isinstance(curve, bool) or not isinstance(curve, int) or curve not in range(4)):
+        raise ValueError(f"curve is {told(curve)}, but the four curves have the numbers 0 to 3; None takes all.")
+    counted = ends.spurious if curve is None else ends.spurious & (ends.distances.argmin(-1) == curve)
+    if not counted.any():
         raise ValueError("ends holds no spurious endpoint, so that no share of them has a radius; survey more networks.")
-    return ends.distance[ends.spurious].quantile(share)
+    return ends.distance[counted].quantile(share)
 
 
 def over_networks(

@@ -136,6 +136,39 @@ def exponent(sizes: Sequence[float], values: Sequence[float], errors: Sequence[f
     return float((weight * (x - centre) * y).sum() / spread), float(spread**-0.5)
 
 
+def ratio_of_means(above: Sequence[float], below: Sequence[float]) -> tuple[float, float]:
+    """Return the mean of `above` over that of `below`, and the standard error of the logarithm of this ratio.
+
+    Raises
+    ------
+    ValueError
+        If there are fewer than two pairs, or a mean is not positive.
+    """
+    a, b = np.asarray(above, float), np.asarray(below, float)
+    if not len(a) == len(b) > 1 or not min(a.mean(), b.mean()) > 0:
+        raise ValueError(
+            f"above and below have {len(a)} and {len(b)} entries; required are as many of both, two or more, with positive "
+            "means: measure more."
+        )
+    spread = (a / a.mean() - b / b.mean()).std(ddof=1)
+    return float(a.mean() / b.mean()), float(spread / len(a) ** 0.5)
+
+
+def limit(sizes: Sequence[float], values: Sequence[float], errors: Sequence[float]) -> tuple[float, float, float]:
+    """Return the limit and the slope of values that are linear in 1/size, and the standard error of the limit.
+
+    Each value is weighted by the inverse of its standard error.
+    """
+    if not len(sizes) == len(values) == len(errors) > 1 or not min(errors) > 0:
+        raise ValueError(
+            f"sizes, values and errors have {len(sizes)}, {len(values)} and {len(errors)} entries; required are as many of "
+            "each, two or more, and positive errors."
+        )
+    x, weights = 1 / np.asarray(sizes, float), 1 / np.asarray(errors, float)
+    (slope, value), covariance = np.polyfit(x, np.asarray(values, float), 1, w=weights, cov="unscaled")
+    return float(value), float(slope), float(covariance[1, 1] ** 0.5)
+
+
 def bootstrap(values: Tensor, rng: torch.Generator, *, draws: int = 2000) -> tuple[float, float, float]:
     """Return the median of values (N,) and the ends of its 95 % bootstrap interval."""
     drawn = values[torch.randint(len(values), (draws, len(values)), generator=rng)].quantile(0.5, dim=1)

@@ -21,12 +21,11 @@ GROUPS = {
 }
 
 
-def _branches(exact: str, *, one: str, both: str) -> tuple[Criterion, ...]:
-    """Return what is asked of the four branches of Figure 1: `exact` of the planted one, a theory for the other three."""
+def _branches(*, one: str, both: str) -> tuple[Criterion, ...]:
+    """Return what is asked of the three spurious branches of Figure 1: that they are where the theory puts them."""
     return (
         Criterion("widths", "widths in the fit", low=3),
         Criterion("networks", "networks at each width", low=400),
-        Criterion("global_error", f"branch $(h_0, m_0)$: {exact}", high=1e-9),
         Criterion("h", rf"branch $(-\rho_d h_0, m_0)$, extrapolated linearly in 1/width; theory {one}"),
         Criterion("h_deviation", "its distance from the theory, in standard errors", high=3),
         Criterion("m", rf"branch $(h_0, -\rho_s m_0)$, extrapolated; theory {one}"),
@@ -50,37 +49,74 @@ _CLAIMS = (
                 r"$10^{-3}$ to $10^3$",
                 high=1e-12,
             ),
-            Criterion(
-                "dcgan",
-                r"the trained digit generator, outside the claim: median relative distance of $G_1(2h)$ from the "
-                r"nearest multiple of $G_1(h)$ (0 for a ReLU network)",
-            ),
         ),
+        Kind.IDENTITY,
     ),
     Claim(
         "M2",
         "Section 1, after (1)",
-        r"Structural ambiguity: $(\mathbf{1}, w_0 \odot x_0)$ solves (1) as well; a generative prior removes it.",
+        "This structural ambiguity can be solved by assuming a prior model of the unknown vectors: of all factorisations "
+        r"of $y_0$, the ranges of $G_1$ and $G_2$ hold one, up to the scaling ambiguity.",
         (
             Criterion(
-                "found",
-                r"$n = 5$: relative distance from $\mathbf{1}$ of the closest point of the range of $G_1$ that a "
-                r"search finds",
-                low=0.1,
+                "solutions",
+                r"points found with $\sqrt{2f} \le 10^{-10} \lVert y_0 \rVert$, from random starts, $n = p = 5$, $\ell "
+                "= 400$",
+                low=1000,
             ),
+            Criterion("networks", "pairs of networks, each with planted codes of its own", low=50),
             Criterion(
-                "certified",
-                r"$n = 2$: lower bound of the relative distance of $\mathbf{1}$ from the range of $G_1$, by a grid and "
-                r"a Lipschitz constant",
-                low=0.1,
+                "others",
+                r"of these points, those with $\lVert h m^\top - h_0 m_0^\top \rVert > 10^{-6} \lVert h_0 m_0^\top \rVert$",
+                high=0,
             ),
         ),
     ),
     Claim(
         "M3",
         "Section 1.1, after (2)",
-        "The objective function (2) is not convex.",
+        "Clearly, the objective function in (2) is non-convex.",
+        (Criterion("negative", "random points at which the Hessian of (2) has a negative eigenvalue", low=1),),
+    ),
+    Claim(
+        "M4",
+        "Section 1, after (1)",
+        "A trained generator, which the paper's statement does not cover, breaks the scaling ambiguity.",
+        (
+            Criterion(
+                "dcgan",
+                r"the digit generator: median relative distance of $G_1(2h)$ from the nearest multiple of $G_1(h)$ (0 for a "
+                "ReLU network)",
+            ),
+        ),
+        Kind.OURS,
+    ),
+    Claim(
+        "M5",
+        "Section 1, after (1)",
+        r"The trivial factor $\mathbf{1}$ of $(\mathbf{1}, w_0 \odot x_0)$ is far from the range of $G_1$. (A bound of "
+        r".1 was set at first, which tells nothing: the output of a wide random network is $\sqrt{1 - 1/\pi} = .83$ "
+        r"away from $\mathbf{1}$.)",
+        (
+            Criterion(
+                "found",
+                r"$n = 5$: relative distance from $\mathbf{1}$ of the closest point of the range of $G_1$ that a "
+                r"search finds",
+            ),
+            Criterion(
+                "certified",
+                r"$n = 2$: lower bound of the relative distance of $\mathbf{1}$ from the range of $G_1$, by a grid and "
+                r"a Lipschitz constant",
+            ),
+        ),
+        Kind.OURS,
+    ),
+    Claim(
+        "M6",
+        "Section 1.1, after (2)",
+        "The objective function (2) curves downwards somewhere at nearly every point.",
         (Criterion("share", "share of random points at which the Hessian of (2) has a negative eigenvalue", low=0.9),),
+        Kind.OURS,
     ),
     # Figure 1
     Claim(
@@ -88,78 +124,102 @@ _CLAIMS = (
         "Figure 1; Theorem 1",
         r"For $n = p = 1$ and $d = s = 2$ there are four hyperbolic branches, at $\lvert hm \rvert = 1, \rho_2, "
         r"\rho_2, \rho_2^2$ with $\rho_2 = 1/\pi$.",
-        _branches("largest deviation from 1", one=".3183", both=".1013"),
+        _branches(one=".3183", both=".1013"),
     ),
     Claim(
         "F2",
         "Figure 1; Section 2, second observation",
-        r"The branch of the planted codes is the lowest: in units of $\frac12 \lVert y_0 \rVert^2$ the four heights "
-        r"are $0$, $1 - \rho_2^2$, $1 - \rho_2^2$ and $1 - \rho_2^4$.",
-        _branches("largest height", one=".8987", both=".9897"),
+        "The curve of the planted codes corresponds to the global minimiser: of the four branches it is the lowest.",
+        (
+            Criterion("networks", "pairs of networks", low=1200),
+            Criterion("failing", "those in which another branch is as low", high=0),
+        ),
     ),
     Claim(
         "F3",
-        "Section 1.1, after (3); Theorems 1 to 3",
-        r"$\rho_d$ and $\rho_s$ are positive constants close to 1, and converge to 1 as the depth grows.",
+        "Section 1.1, after (3); Section 2, first observation",
+        r"$\rho_d$ and $\rho_s$ are positive constants close to 1. (We take .9 for close.)",
+        (Criterion("close_to_one", r"$\rho_2$, the constant of Figure 1", low=0.9),),
+    ),
+    Claim(
+        "F4",
+        "Theorems 1 to 3",
+        r"$\rho_d$ and $\rho_s$ converge to 1 as $d \to \infty$ and $s \to \infty$.",
+        (Criterion("limit", r"$1 - \rho_{1000}$", high=1e-4),),
+    ),
+    Claim(
+        "F5",
+        "Theorem 3",
+        r"The sum that defines $\rho_d$ is $\cos\check\theta_d$.",
         (
             Criterion(
                 "rho_error",
                 r"largest deviation of the sum that defines $\rho_d$ from $\cos\check\theta_d$, $d = 2 \ldots 10$",
                 high=1e-6,
             ),
-            Criterion("limit", r"$1 - \rho_{1000}$", high=1e-4),
-            Criterion("close_to_one", r"$\rho_2$, the constant of Figure 1", low=0.9),
         ),
+        Kind.IDENTITY,
+    ),
+    Claim(
+        "F6",
+        "Figure 1",
+        r"The branch of the planted codes is at $\lvert hm \rvert = 1$, with the height 0.",
+        (
+            Criterion("product", r"largest deviation of $\lvert hm \rvert$ from 1", high=1e-9),
+            Criterion("height", r"largest height, in units of $\frac12 \lVert y_0 \rVert^2$", high=1e-9),
+        ),
+        Kind.IDENTITY,
+    ),
+    Claim(
+        "F7",
+        "Section 2, second observation",
+        r"In units of $\frac12 \lVert y_0 \rVert^2$ the heights of the other three branches are $1 - \rho_2^2$, $1 - "
+        r"\rho_2^2$ and $1 - \rho_2^4$.",
+        _branches(one=".8987", both=".9897"),
+        Kind.OURS,
     ),
     # The landscape
     Claim(
         "L1",
         "Theorems 1 to 3",
-        r"There is no stationary point outside of neighbourhoods of the four hyperbolic curves and of $\mathcal{K}$.",
+        "There does not exist any other stationary point outside of these neighbourhoods of four hyperbolic curves and "
+        r"the set of local maximisers, and the neighbourhoods shrink like $\epsilon^{1/4}$. (The widths are $n \to N "
+        r"\to N^2/8$, so that all expansions grow and $\epsilon$ falls like $N^{-1/2}$, the radius at least like "
+        "$N^{-1/8}$.)",
         (
             Criterion("descents", "descents, from everywhere and without the sign check", low=1000),
             Criterion("gradient", "largest scaled gradient at their ends", high=1e-8),
             Criterion(
                 "radius_ratio",
-                r"smallest factor by which the radius $r$ that holds the ends falls when the width grows fourfold",
-                low=1.5,
+                r"smallest factor by which the radius $r$ that holds the ends falls when $N$ grows fourfold; the theorem's "
+                "rate is $4^{1/8}$",
+                low=1.189,
             ),
         ),
     ),
     Claim(
         "L2",
-        "Section 3, after (4); Theorems 2 and 3",
-        r"Outside of the neighbourhoods the one-sided derivative $D_{-g} f$ in the direction $g = g_1$ or $g_2$ of (4) "
-        r"is negative.",
+        "Theorems 2 and 3",
+        r"For $(h, m) \notin \mathcal{A} \cup \mathcal{K}$ the one-sided directional derivative of $f$ in the direction "
+        "of $g = g_1$ or $g = g_2$ of (4) satisfies $D_{-g} f(h, m) < 0$. (Random points with the distance (3) above "
+        r"$\frac12$ from all four curves, a pair of networks for each.)",
         (
-            Criterion(
-                "smooth",
-                r"differentiable points: largest relative deviation of $D_{-g} f$ from $-\lVert g \rVert^2$",
-                high=1e-5,
-            ),
-            Criterion("kinks", r"kinks: largest relative deviation of $D_{-g} f$ from $-\langle g', g \rangle$", high=1e-5),
-            Criterion(
-                "not_descending",
-                r"share of sampled kinks outside of the neighbourhoods and of $\mathcal{K}$ with $D_{-g} f \ge 0$",
-            ),
+            Criterion("smooth_points", "points where $f$ is differentiable", low=2000),
+            Criterion("smooth_failing", "those at which neither direction leads down", high=0),
+            Criterion("kink_points", "points at kinks of both networks", low=2000),
+            Criterion("kink_failing", "those at which neither direction leads down", high=0),
         ),
     ),
     Claim(
         "L3",
         "Section 1.1, after (3); Theorems 1 to 3",
-        r"The points of $\mathcal{K} = \{(h, 0)\} \cup \{(0, m)\}$ are local maximisers (not strict ones), for $d, s "
-        r"\ge 2$.",
+        r"The points in the set $\{(h, 0)\} \cup \{(0, m)\}$ are local maximisers (not strict ones; for $d, s \ge 2$): "
+        r"off it $f$ falls at first order, $\langle y_0, w \odot x \rangle > 0$.",
         (
-            Criterion(
-                "perturbations",
-                r"perturbations of points of $\mathcal{K}$, the product of the norms at most $\rho_d \rho_s \lVert h_0 "
-                r"\rVert \lVert m_0 \rVert$",
-                low=10_000,
-            ),
-            Criterion("increases", "those that increase $f$", high=0),
-            Criterion(
-                "depth_one", "counter-check at $d = s = 1$, where the claim is not made: those that increase $f$", low=1
-            ),
+            Criterion("pairs", "pairs of networks", low=50),
+            Criterion("directions", "directions in which a point of the set is left", low=10_000),
+            Criterion("failing", r"those with $\langle y_0, w \odot x \rangle \le 0$ although $w \odot x \ne 0$", high=0),
+            Criterion("depth_one", "counter-check at $d = s = 1$, where the claim is not made: those that fail", low=1),
         ),
     ),
     Claim(
@@ -172,29 +232,143 @@ _CLAIMS = (
                 "difference", "largest difference of the relative distances to the curves in both notations", high=1e-12
             ),
         ),
+        Kind.IDENTITY,
     ),
     Claim(
         "L5",
-        "Section 2, second observation",
-        r"$f(c\,h_0, \frac1c m_0)$ is less than $f$ at the three points with flipped signs, and points near the global "
-        r"curve lie lower than points near the spurious ones.",
+        "Section 1.1, after Theorem 1; Section 2, second observation",
+        r"$f(c\,h_0, \frac1c m_0)$ is less than $f$ at the three points with flipped signs, for any $c > 0$, and points "
+        "near the global curve have a lower objective value than points that are close to the three spurious ones. "
+        "(Each code is off its curve by a random vector of a tenth of its length.)",
         (
+            Criterion("networks", "pairs of networks", low=100),
+            Criterion("flipped", "those in which a flipped point is as low as a point of the curve", high=0),
             Criterion(
-                "lowest", "share of networks in which all points near the global curve are lower than the others", low=1
+                "failing", "those in which a point near a spurious curve is as low as one near the global curve", high=0
             ),
-            Criterion(
-                "height",
-                r"at $\lVert h \rVert \lVert m \rVert = \lVert h_0 \rVert \lVert m_0 \rVert$ and $\ell = 16\,000$: "
-                r"median relative deviation of $f / (\frac12 \lVert y_0 \rVert^2)$ from $2(1 - \kappa)$",
-                high=0.1,
-            ),
-            Criterion("height_worst", "the largest deviation of a single point"),
         ),
     ),
     Claim(
         "L6",
+        "Section 3, outline of the proof",
+        "The one-sided partial directional derivatives of $f$ concentrate uniformly for all non-zero $h$, $h_0$ and "
+        "$m$, $m_0$ around continuous vectors $t^{(1)}$ and $t^{(2)}$.",
+        (
+            Criterion(
+                "slope",
+                r"slope of the largest $\lVert \nabla f - t \rVert$ of many codes on one pair of networks, in $\ell$, inner "
+                "widths scaled along, both logarithmic; codes of norm 1, in units of $\\alpha / (2^{d+s} \\ell)$",
+                high=0,
+            ),
+        ),
+    ),
+    Claim(
+        "L7",
+        "Section 1.1, after Theorem 1",
+        "A gradient descent algorithm will converge to a point inside the four neighbourhoods. However, it may not "
+        "guarantee convergence to a global minimiser.",
+        (Criterion("elsewhere", "descents without the sign check that end at another local minimiser", low=1),),
+    ),
+    Claim(
+        "L8",
+        "Theorems 2 and 3",
+        r"The radii of the neighbourhoods are at most of the order of $\epsilon^{1/4}$.",
+        (
+            Criterion(
+                "exponent",
+                r"exponent of the measured radius in the measured $\epsilon$, the largest found of all conditions of "
+                "all layers",
+                low=0.25,
+            ),
+        ),
+    ),
+    Claim(
+        "L9",
+        "Theorems 1 to 3",
+        r"The radius falls by more than half when the networks grow sixteenfold: by 1.5 for a fourfold $N$.",
+        (
+            Criterion(
+                "radius_ratio",
+                r"smallest factor by which the radius $r$ that holds the ends falls when $N$ grows fourfold",
+                low=1.5,
+            ),
+        ),
+        Kind.OURS,
+    ),
+    Claim(
+        "L10",
+        "Theorems 2 and 3",
+        "The radii grow with the depth at most like $d^3 s^3$ to $d^8 s^8$. (Relative distances do not exceed 1, so "
+        "that no measurement can contradict.)",
+        (Criterion("depth", "exponent of the measured radius in the depth $d = s$"),),
+    ),
+    Claim(
+        "L11",
+        "Theorem 2",
+        r"On one event, so for one pair of networks, the conclusion holds for all planted codes $h_0, m_0 \ne 0$ and "
+        r"all $(h, m) \notin \mathcal{A} \cup \mathcal{K}$. (Random codes, points at kinks and others, with the "
+        r"distance (3) above $\frac12$.)",
+        (
+            Criterion("pairs", "pairs of networks", low=2),
+            Criterion("points", "points, each with planted codes of its own, on the pair that has fewest", low=1000),
+            Criterion("failing", "those at which neither direction leads down", high=0),
+        ),
+    ),
+    Claim(
+        "L12",
+        "Section 3, after (4)",
+        r"$D_{-g} f$ is $-\lVert g \rVert^2$ where $f$ is differentiable, and $-\langle g', g \rangle$ at a kink, with "
+        "the limit $g'$ of the gradient along $-g$.",
+        (
+            Criterion(
+                "smooth",
+                r"differentiable points: largest relative deviation of difference quotients from $-\lVert g \rVert^2$",
+                high=1e-5,
+            ),
+            Criterion("kinks", r"kinks: the same from $-\langle g', g \rangle$", high=1e-5),
+        ),
+        Kind.IDENTITY,
+    ),
+    Claim(
+        "L13",
+        "Theorems 2 and 3",
+        "At a kink each of the two directions leads down.",
+        (
+            Criterion(
+                "not_descending",
+                r"share of the kinks of L2 at which $D_{-g} f \ge 0$ for $g_1$ or for $g_2$",
+            ),
+        ),
+        Kind.OURS,
+    ),
+    Claim(
+        "L14",
+        "Section 1.1, after (3); Theorems 1 to 3",
+        r"$f$ does not rise off $\mathcal{K}$ as long as $\lVert h \rVert \lVert m \rVert \le \rho_d \rho_s \lVert h_0 "
+        r"\rVert \lVert m_0 \rVert$, which holds for infinitely wide networks.",
+        (
+            Criterion("pairs", "pairs of networks", low=50),
+            Criterion("steps", r"steps off $\mathcal{K}$ of at most this product of norms", low=10_000),
+            Criterion("increases", "those that increase $f$", high=0),
+        ),
+        Kind.OURS,
+    ),
+    Claim(
+        "L15",
+        "Section 2, second observation",
+        r"At $\lVert h \rVert \lVert m \rVert = \lVert h_0 \rVert \lVert m_0 \rVert$ the height $f / (\frac12 \lVert "
+        r"y_0 \rVert^2)$ is $2(1 - \kappa)$. (The bound was set before, that it is one on the median, after it was "
+        "first measured.)",
+        (
+            Criterion("height", r"$\ell = 16\,000$: median relative deviation", high=0.1),
+            Criterion("height_worst", "the largest deviation of a single point"),
+        ),
+        Kind.OURS,
+    ),
+    Claim(
+        "L16",
         "Section 3, outline of the proof; (10), (11)",
-        r"The gradient concentrates around the continuous vectors $t^{(1)}$ and $t^{(2)}$.",
+        r"The typical distance of the gradient from $t$ falls like $\ell^{-1/2}$.",
         (
             Criterion(
                 "slope",
@@ -204,33 +378,46 @@ _CLAIMS = (
                 high=-0.35,
             ),
         ),
+        Kind.OURS,
     ),
     Claim(
-        "L7",
-        "Section 1.1, after (3); Section 2, first observation",
-        r"The minimisers of (2) lie close to four curves, so that descent can be trapped at the three spurious ones, "
-        r"also for $n, p \ge 2$, however wide the networks.",
+        "L17",
+        "Section 1.1, after Theorem 1",
+        r"For $n, p \ge 2$ the spurious curves lose their minimisers as the networks grow wider.",
         (
             Criterion(
                 "stuck",
-                r"share of descents without the sign check that end at a spurious curve, the widest networks, $n \ge 2$",
+                r"share of descents without the sign check that end at a spurious curve, the widest networks, $n = p = 2$",
             ),
-            Criterion(
-                "trend",
-                r"slope of the logarithm of that share in the logarithm of the width, plus two standard errors: in the "
-                r"limit the curves keep their minimisers only if it is not negative",
-                low=0,
-            ),
+            Criterion("trend", "slope of the logarithm of that share in the logarithm of the width", high=0),
         ),
+        Kind.OURS,
     ),
     Claim(
-        "L8",
-        "Theorems 2 and 3",
-        r"The radii of the neighbourhoods are at most of the order of $\epsilon^{1/4}$, and grow with the depth at "
-        r"most like $d^3 s^3$ to $d^8 s^8$.",
+        "L18",
+        "Section 1.1, after Theorem 1",
+        "What holds descents near a spurious curve are ripples from the kinks, of the size $N^{-1/2}$, at a distance "
+        "of the order $N^{-1/4}$ ($n = 2$, $m = m_0$, $h$ turns; bounds set after a pilot).",
         (
-            Criterion("exponent", r"exponent of the measured radius in $\epsilon$", low=0.25),
-            Criterion("depth", "exponent of the measured radius in the depth $d = s$"),
+            Criterion("basins", "slope of the share of the circle that drains into ripples, in $N$", low=-0.65, high=-0.35),
+            Criterion("distance", "slope of the turn of $h$ at which the ripples are, in $N$", low=-0.4, high=-0.1),
+        ),
+        Kind.OURS,
+    ),
+    Claim(
+        "L19",
+        "Section 1.3",
+        "Hand and Voroninski: every point outside of a small neighbourhood around the true solution and a negative "
+        "multiple of the true solution has a descent direction. (One generator, $n = 2$, the modulator known up to its "
+        "scale; widths as in L1, and the rate of Theorem 2.)",
+        (
+            Criterion("descents", "descents, from everywhere", low=300),
+            Criterion("gradient", "largest scaled gradient at their ends", high=1e-8),
+            Criterion(
+                "radius_ratio",
+                "factor by which the radius that holds the ends off the true solution falls when $N$ grows fourfold",
+                low=1.189,
+            ),
         ),
     ),
     # The distribution conditions

@@ -72,7 +72,7 @@ def plot_endpoints(widths: np.ndarray, spurious: list[tuple[np.ndarray, np.ndarr
     for k in np.unique(np.concatenate([curve for _, curve in spurious])):
         ax.plot([], [], "o", color=CURVES[k], label=CURVE_LABELS[k])
     ax.plot([], [], color=BLACK, linewidth=2, label="$r$: holds 95 % of them")
-    ax.set(xlabel="inner width", ylabel="distance from the nearest curve", ylim=(0, 1))
+    ax.set(xlabel="inner width", ylabel="distance of the orbit from the curves", ylim=(0, 1.03))
     ax.set_xticks(range(len(widths)), [str(width) for width in widths])
     fig.legend(*ax.get_legend_handles_labels(), loc="outside lower center", ncols=2, frameon=False, fontsize=10)
     return fig
@@ -90,6 +90,24 @@ def plot_stuck(widths: np.ndarray, shares: dict[int, np.ndarray]) -> Figure:
     _logarithmic(ax, widths, (0.02, 0.05, 0.1, 0.2, 0.5, 1.0))
     ax.set(xlabel="inner width $N$", ylabel="share stuck")
     ax.legend(frameon=False)
+    return fig
+
+
+def plot_ripples(widths: np.ndarray, shares: np.ndarray, turns: np.ndarray) -> Figure:
+    """Draw the share of the circle that drains into ripples, and how far from -h0 these are, against the inner width.
+
+    shares and turns: values and standard errors of their logarithms, (2, len(widths)).
+    """
+    fig, grid = canvas(1, 2, size=(6.4, 3.3))
+    parts = ((shares, 0.5, "$N^{-1/2}$", "share of the circle"), (turns, 0.25, "$N^{-1/4}$", "turn from $-h_0$ (radians)"))
+    for ax, ((value, error), power, name, label) in zip(grid, parts, strict=True):
+        ends = value * np.exp(np.multiply.outer([-1.96, 1.96], error))
+        ax.errorbar(widths, value, np.abs(ends - value), fmt="o", color=BLUE, capsize=3, label="measured")
+        middle = np.exp(np.log(value).mean() + power * np.log(widths).mean())
+        ax.plot(widths, middle * widths**-power, ":", color=GREY, label=name)
+        _logarithmic(ax, widths, (0.05, 0.1, 0.2) if power == 0.5 else (0.2, 0.3, 0.5))
+        ax.set(xlabel="inner width $N$", ylabel=label)
+        ax.legend(frameon=False, fontsize=10)
     return fig
 
 
@@ -129,21 +147,19 @@ def plot_off_K(product: np.ndarray, rises: dict[int, np.ndarray], reach: float) 
 
 
 def plot_radii(epsilon: np.ndarray, radii: np.ndarray, depths: np.ndarray, deep: np.ndarray) -> Figure:
-    """Draw the radius r against ε̂ of a first layer, and against the depth d = s.
+    """Draw the radius r against ε̂, and against the depth d = s.
 
     radii and deep: in each row r, and then its values for networks drawn again, of which the standard errors are drawn.
     """
     fig, (left, right) = canvas(1, 2, size=(6.4, 3.3), sharey=True)
     left.errorbar(epsilon, radii[:, 0], radii[:, 1:].std(1), fmt="o-", color=BLUE, capsize=3, label="measured")
-    for power, style in ((0.25, ":"), (1, "--")):
-        label = r"$\epsilon^{1/4}$" if power < 1 else r"$\epsilon$"
+    for power, style in ((0.25, ":"), (0.5, "--")):
+        label = r"$\epsilon^{1/4}$" if power == 0.25 else r"$\epsilon^{1/2}$"
         left.plot(epsilon, radii[0, 0] * (epsilon / epsilon[0]) ** power, style, color=GREY, label=label)
     right.errorbar(depths, deep[:, 0], deep[:, 1:].std(1), fmt="o-", color=BLUE, capsize=3)
-    _logarithmic(left, np.array([0.1, 0.2, 0.3, 0.4, 0.5]), (0.5, 0.7, 1.0))
+    _logarithmic(left, np.array([1, 2, 5, 10]), (0.3, 0.5, 0.7, 1.0))
     right.set(xlabel="depth $d = s$", xticks=depths)
-    left.set(
-        xlabel=r"$\hat\epsilon$ of the first layers", ylabel="radius $r$", xlim=(epsilon.min() * 0.9, epsilon.max() * 1.1)
-    )
+    left.set(xlabel=r"$\hat\epsilon$ of all layers", ylabel="radius $r$", xlim=(epsilon.min() * 0.9, epsilon.max() * 1.1))
     left.legend(frameon=False, fontsize=10)
     return fig
 

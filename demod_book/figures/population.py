@@ -6,7 +6,7 @@ import numpy as np
 from matplotlib.colors import BoundaryNorm
 from matplotlib.figure import Figure
 
-from demod_book.figures.style import BLACK, BLUE, CURVES, GREEN, GREY, ORANGE, canvas
+from demod_book.figures.style import BLACK, BLUE, CURVES, GREEN, GREY, ORANGE, VERMILION, canvas
 
 LEVELS = (0.0, 0.1, 0.25, 0.5, 0.7, 0.85, 0.9, 0.93, 0.96, 0.98, 0.99, 1.0, 1.1, 1.3, 1.6, 2.0, 2.6)
 ANGLES = ([0, np.pi / 4, np.pi / 2, 3 * np.pi / 4, np.pi], ["0", r"$\pi/4$", r"$\pi/2$", r"$3\pi/4$", r"$\pi$"])
@@ -16,14 +16,14 @@ STATIONARY = ((0, 1), (2, 3))  # the curves of style.CURVES with θ_m = 0 and wi
 def plot_convergence(sizes: np.ndarray, errors: dict[str, np.ndarray], slopes: list[float], xlabel: str) -> Figure:
     """Draw errors (len(sizes), trials) on logarithmic axes, one colour per label, with lines of the given slopes."""
     fig, ax = canvas(size=(6.0, 3.6))
-    for (label, values), slope, colour in zip(errors.items(), slopes, (BLUE, ORANGE, GREEN), strict=False):
+    for (label, values), slope, colour in zip(errors.items(), slopes, (BLUE, ORANGE, GREEN, VERMILION), strict=False):
         ax.plot(np.repeat(sizes, values.shape[1]), values.ravel(), ".", color=colour, alpha=0.35, markersize=4)
         middle = np.exp(np.log(values).mean(1))
         line = np.exp(np.log(middle).mean()) * (sizes / np.exp(np.log(sizes).mean())) ** slope
         ax.plot(sizes, line, color=colour, label=f"{label}: slope {slope:.2f}")
-    ax.set(xlabel=xlabel, ylabel="relative error", xscale="log", yscale="log")
+    ax.set(xlabel=xlabel, ylabel="error", xscale="log", yscale="log")
     ax.set_xticks(sizes, [f"{size:,}" for size in sizes])
-    ax.set_yticks([0.05, 0.1, 0.2, 0.5, 1.0], ["0.05", "0.1", "0.2", "0.5", "1"])
+    ax.set_yticks(ticks := [0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0], [f"{tick:g}" for tick in ticks])
     ax.minorticks_off()
     fig.legend(*ax.get_legend_handles_labels(), loc="outside lower center", ncols=2, frameon=False, fontsize=9)
     return fig

@@ -369,7 +369,7 @@ def test_lists_of_citations_lose_the_role_that_their_entries_do_not_fit(tmp_path
 
 # Verdicts
 
-MEASURED = {"L6": {"slope": [-0.5, 0.02]}, "F3": {"rho_error": 1e-15, "limit": 4e-5, "close_to_one": 0.3183}}
+MEASURED = {"L6": {"slope": [-0.5, 0.02]}, "F3": {"close_to_one": 0.3183}}
 PAPERS = sum(claim.kind is Kind.PAPER for claim in LEDGER.values())
 PAGES = {"population": Path("chapters/population.ipynb"), "landscape": Path("chapters/landscape.ipynb")}
 
@@ -513,10 +513,10 @@ def read_verdicts_again(recorded):
 
 def test_bounds_that_were_set_after_their_number_stand_first_and_are_counted(monkeypatch):
     late = Dated(None, 1e-4, "a" * 40, "b" * 40, Order.AFTER)
-    monkeypatch.setattr("demod_book.pages.verdicts.bounds_set", lambda: {"F3": {"limit": late}})
+    monkeypatch.setattr("demod_book.pages.verdicts.bounds_set", lambda: {"F4": {"limit": late}})
     told, _, _, _, first, *_ = bounds_table().split("\n")
     assert ", 1 were set or moved" in told
-    assert first.startswith("| F3 | ")
+    assert first.startswith("| F4 | ")
     assert first.endswith("`aaaaaaa` | `bbbbbbb` | **bound after the number** |")
 
 

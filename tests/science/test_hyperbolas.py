@@ -1,8 +1,17 @@
+from math import cos, sin
+
 import pytest
 import torch
 
 from demod.expectation import contraction
-from demod.hyperbolas import curve_distances, curves, curves_of_theorem_3, hyperbola_distance, in_neighbourhood
+from demod.hyperbolas import (
+    curve_distances,
+    curves,
+    curves_of_theorem_3,
+    hyperbola_distance,
+    in_neighbourhood,
+    orbit_distance,
+)
 
 NORMS = (1e-6, 1e-3, 1.0, 1e3, 1e6)
 
@@ -109,7 +118,36 @@ def test_a_point_is_in_the_neighbourhood_exactly_up_to_its_distance(rng):
     r = hyperbola_distance(*points)
     for epsilon in (0.5, 0.9, 0.99):
         assert torch.equal(in_neighbourhood(*points, epsilon), r <= epsilon)
-    assert in_neighbourhood(*points, 1.0).all()
+    assert in_neighbourhood(*points, 1.01).all()
+
+
+def test_at_one_a_neighbourhood_leaves_out_the_points_that_no_c_brings_within_reach(rng):
+    # r(c)² - 1 = (S c² - 2b c³ - 2e c)/(c⁴ + 1) is positive for every c where neither code has a component along its base
+    h, m, h0, m0 = (normal(rng, 400, n) for n in (2, 2, 2, 2))
+    c = torch.logspace(-30, 30, 6001, dtype=torch.float64)[:, None, None]
+    reached = (ratio(c, h, m, h0, m0) < 1).any(0) | (hyperbola_distance(h, m, h0, m0) < 1)
+    inside = in_neighbourhood(h, m, h0, m0, 1.0)
+    assert torch.equal(inside, reached)
+    assert 0.6 < inside.double().mean() < 0.9  # three quarters
+    assert not in_neighbourhood(-h0, -m0, h0, m0, 1.0).any()
+    assert in_neighbourhood(-h0, -m0, h0, m0, 1.001).all()
+    assert in_neighbourhood(0 * h0, 0 * m0, h0, m0, 1.0).all()  # as far as it is long, for every c
+
+
+def test_an_orbit_is_as_far_as_the_farthest_of_its_points(rng):
+    h, m, h0, m0 = (normal(rng, 40, n) for n in (3, 2, 3, 2))
+    h[:20], m[:20] = h0[:20] + 0.2 * h[:20], m0[:20] + 0.2 * m[:20]  # near the global curve
+    c = torch.linspace(-9, 9, 1801, dtype=torch.float64).exp()[:, None, None]
+    scanned = curve_distances(c * h, m / c, h0, m0, d=2, s=2).amin(-1).amax(0)
+    found = orbit_distance(h, m, h0, m0, d=2, s=2)
+    assert (found - scanned).abs().max() < 5e-3  # the scan's steps of 0.01 in log c
+    torch.testing.assert_close(orbit_distance(5 * h, m / 5, h0, m0, d=2, s=2), found, rtol=0, atol=2e-3)
+
+
+def test_a_turn_of_a_code_is_seen_in_full_at_the_end_of_the_orbit_and_not_at_its_balanced_point():
+    one, turned = torch.tensor([[1.0, 0.0], [cos(0.1), sin(0.1)]], dtype=torch.float64)
+    assert orbit_distance(turned, one, one, one, d=2, s=2).item() == pytest.approx(sin(0.1), rel=1e-12)
+    assert curve_distances(turned, one, one, one, d=2, s=2)[0].item() == pytest.approx(0.0706, abs=1e-4)
 
 
 @pytest.mark.parametrize(("d", "s"), [(2, 2), (2, 5), (4, 3)])

@@ -38,10 +38,13 @@ from demod.generators import (
     restrict,
     truncation_constant,
 )
-from demod.hyperbolas import curve_distances, curves, hyperbola_distance, in_neighbourhood
+from demod.hyperbolas import curve_distances, curves, hyperbola_distance, in_neighbourhood, orbit_distance
 from demod.landscape import (
     Endpoints,
     branches,
+    codes_at_kinks,
+    codes_near_curves,
+    deviations,
     directions_off_K,
     expected_branches,
     hessian,
@@ -50,6 +53,7 @@ from demod.landscape import (
     over_networks,
     polish,
     radius,
+    ripples,
     spurious_share,
     survey,
     survey_networks,
@@ -59,8 +63,9 @@ from demod.objective import gradient, half_squared_norm, objective, one_sided_gr
 from demod.priors.encoder import Encoder, encoder_network, load_encoder
 from demod.priors.image import ImageGenerator, InstanceGenerator, closest_in_range, draw_codes, representation_error
 from demod.priors.relu import ReLUPrior, load_prior
+from demod.studies.identifiability import count_solutions
 from demod.studies.random_problems import recover_problems
-from demod.studies.statistics import exponent, half_point
+from demod.studies.statistics import exponent, half_point, limit, ratio_of_means
 from demod.wdc import (
     bound_wdc,
     estimate_joint_wdc,
@@ -88,7 +93,7 @@ SINGLE = G1.to(dtype=torch.float32)
 W = torch.randn(20, 3, generator=stream(), dtype=torch.float64)
 SCALAR = tuple(GAUSSIAN((1, 6, 12), stream()) for _ in range(2))
 TOY, NOTEBOOK = ImageGenerator(generator_network(5, 2)), InstanceGenerator(generator_network(5, 2))
-ENDS = Endpoints(ones(2, 2), ones(2, 2), *(0 * ones(2) for _ in range(3)), ones(2, 4), ones(2))
+ENDS = Endpoints(ones(2, 2), ones(2, 2), *(0 * ones(2) for _ in range(3)), ones(2, 4), ones(2), ones(2))
 DEPTHS = {"d": 2, "s": 2}
 
 
@@ -368,6 +373,25 @@ WRONG = {
     "a share of no endpoints": (lambda: spurious_share([1, 2]), r"ends is \[1, 2\], .*survey"),
     "a statistic by a seed": (lambda: over_networks(spurious_share, ENDS, 3), r"rng is 3, .*manual_seed"),
     "a share above 1": (lambda: radius(ENDS, share=1.5), r"share is 1\.5, .*0\.95"),
+    "a fifth curve": (lambda: radius(ENDS, curve=4), r"curve is 4, .*0 to 3"),
+    "codes at kinks of pairs": (lambda: codes_at_kinks(G1, ones(4, 2), stream()), r"G takes codes of 2 .*3 entries"),
+    "a spread below zero": (
+        lambda: codes_near_curves(H, M, 4, stream(), spread=-0.1, **DEPTHS),
+        r"spread is -0\.1, .*at least 0",
+    ),
+    "no codes near curves": (
+        lambda: codes_near_curves(H, M, 0, stream(), spread=0.1, **DEPTHS),
+        r"count is 0, .*at least 1",
+    ),
+    "a circle of two points": (lambda: ripples(ones(2)), r"floor has shape \(2,\), .*three points"),
+    "deviations of other codes": (lambda: deviations(G1, G2, M, M, H, M), r"h has 3 entries and h0 2; give"),
+    "an orbit in another space": (lambda: orbit_distance(M, M, H, M, **DEPTHS), r"h has 3 entries and h0 2; give"),
+    "solutions without networks": (
+        lambda: count_solutions((2, 6, 12), stream(), networks=0, starts=2),
+        r"networks is 0, .*at least 1",
+    ),
+    "a limit of one value": (lambda: limit([5], [1.0], [0.1]), r"sizes, values and errors have 1, 1 and 1 .*two or more"),
+    "a ratio of one pair": (lambda: ratio_of_means([1.0], [1.0]), r"above and below have 1 and 1 .*measure more"),
     "a radius of nothing spurious": (lambda: radius(ENDS), r"ends holds no spurious .*survey more"),
     # priors
     "a seed below zero": (lambda: closest_in_range(TOY, IMAGE[None], seed=-1), r"seed is -1, .*at least 0"),

@@ -5,24 +5,33 @@ import torch
 
 from demod.descent import default_step_size, descend
 from demod.generators import ReLUGenerator
+from demod.hyperbolas import curves
 from demod.landscape import (
     QUADRANTS,
     branches,
+    codes_at_kinks,
+    codes_near_curves,
+    deviations,
     directions_off_K,
     expected_branches,
     hessian,
     linear_rate,
     objective_grid,
+    on_grid,
     over_networks,
     radius,
+    ripples,
+    rounded,
     scaled_gradient,
     slopes_down,
     spurious_share,
     survey,
     survey_networks,
     valley_grid,
+    without_fall_off_K,
+    without_way_down,
 )
-from demod.objective import gradient, objective
+from demod.objective import gradient, objective, one_sided_gradient
 
 
 def draw_pair(rng, *, depths=(2, 2), inner=50, ell=200, networks=()):
@@ -263,6 +272,70 @@ def test_directions_off_K_are_random_or_lead_backwards(rng):
         assert cosine[1::2].max() < -0.8
 
 
+def test_codes_at_kinks_stand_exactly_at_one_and_every_other_at_two(rng):
+    for count in ((60,), ()):
+        G = rounded(ReLUGenerator.gaussian((3, 20, 40), rng, batch=count))
+        z = on_grid(torch.randn(60, 3, generator=rng, dtype=torch.float64))
+        at_kink = G.kinks(codes_at_kinks(G, z, rng))[0].sum(-1)
+        assert (at_kink[::2] == 1).all()
+        assert (at_kink[1::2] == 2).all()
+
+
+def test_codes_near_curves_are_as_far_from_their_base_points_as_asked(rng):
+    h0, m0 = (torch.randn(n, generator=rng, dtype=torch.float64) for n in (3, 2))
+    codes = codes_near_curves(h0, m0, 30, rng, spread=0.1, d=2, s=3)
+    for z, base in zip(codes, curves(h0, m0, d=2, s=3), strict=True):
+        off = (z - base[:, None]).norm(dim=-1) / base.norm(dim=-1)[:, None]
+        torch.testing.assert_close(off, torch.full((4, 30), 0.1, dtype=torch.float64))
+
+
+def test_no_way_down_is_left_where_both_one_sided_slopes_are_not_negative(rng):
+    G1, G2 = (rounded(ReLUGenerator.gaussian((3, 8, 20), rng, batch=(4000,))) for _ in range(2))
+    z, (h0, m0) = on_grid(torch.randn(2, 4000, 3, generator=rng, dtype=torch.float64)), random_codes(rng, 4000, 3, 3)
+    h, m = (codes_at_kinks(G, part, rng) for G, part in zip((G1, G2), z, strict=True))
+    y, w = G1(h0) * G2(m0), torch.randn(4000, 6, generator=rng, dtype=torch.float64)
+    there = torch.stack([part.any(-1) for part in one_sided_gradient(G1, G2, h, m, y, w)]).all(0)
+    G1, G2 = (G.pick(there.nonzero().squeeze(-1)) for G in (G1, G2))
+    h, m, y, w = (part[there] for part in (h, m, y, w))
+    slopes, stuck = slopes_down(G1, G2, h, m, y, w), without_way_down(G1, G2, h, m, y, w)
+    clear = (slopes.quotient.abs() > 1e-4 * slopes.square).all(0)  # beyond the rounding of difference quotients
+    assert clear.double().mean() > 0.95
+    assert torch.equal(stuck[clear], (slopes.quotient > 0).all(0)[clear])
+    assert stuck[clear].any()  # networks this narrow have such kinks
+
+
+def test_f_falls_off_K_unless_the_outputs_do_not_overlap():
+    G1, G2 = ReLUGenerator([torch.tensor([[1.0], [-1.0]])]), ReLUGenerator([torch.ones(2, 1)])
+    y, one = torch.tensor([1.0, 0.0]), torch.ones(1)  # that of h0 = m0 = 1
+    assert not without_fall_off_K(G1, G2, one, one, y)
+    assert without_fall_off_K(G1, G2, -one, one, y)  # G1(-1) and y have no common support
+    assert not without_fall_off_K(G1, G2, one, -one, y)  # G2(-1) = 0, f stays as it is
+
+
+def test_a_floor_without_ripples_drains_to_its_lowest_point_and_a_dip_holds_what_lies_between_its_tops():
+    turn = torch.arange(360, dtype=torch.float64) * pi / 180
+    smooth = 1 - turn.cos()
+    assert [part.item() for part in ripples(smooth)] == [0, 0]
+    dipped = smooth - 0.5 * torch.exp(-50 * (turn - 2.5).square())  # a dip near 2.5, with a top on its far side
+    tops = [k for k in range(1, 359) if dipped[k - 1] < dipped[k] > dipped[k + 1]]
+    assert len(tops) == 2
+    bottom = min(range(*tops), key=lambda k: dipped[k])
+    share, turned = ripples(dipped)
+    assert share.item() == pytest.approx((tops[1] - tops[0]) / 360, abs=2 / 360)
+    assert (turned / share).item() == pytest.approx((180 - bottom) * pi / 180)
+
+
+def test_deviations_from_the_limit_fall_like_the_inverse_root_of_the_width(rng):
+    def typical(width):
+        G1, G2 = (ReLUGenerator.gaussian((3, width, 10 * width), rng) for _ in range(2))
+        off = deviations(G1, G2, *torch.nn.functional.normalize(torch.randn(4, 200, 3, generator=rng).double(), dim=-1))
+        return torch.stack([off.gradient, off.scaled, off.pullback, off.objective]).quantile(0.5, dim=1)
+
+    ratio = typical(20) / typical(500)
+    assert (ratio > 2).all()
+    assert (ratio < 12).all()  # sqrt(25) = 5, for one pair of networks each
+
+
 @pytest.fixture(scope="module")
 def surveyed_networks():
     rng = torch.Generator().manual_seed(7)
@@ -282,11 +355,23 @@ def test_the_radius_holds_its_share_of_the_spurious_endpoints(surveyed_networks)
     assert spurious_share(found).item() == found.spurious.sum().item() / 60
 
 
+def test_the_radius_of_one_curve_is_that_of_the_endpoints_nearest_to_it(surveyed_networks):
+    found = surveyed_networks
+    near = found.spurious & (found.distances.argmin(-1) == 1)
+    assert radius(found, share=1.0, curve=1) == found.distance[near].max()
+
+
+def test_networks_of_a_survey_may_differ(rng):
+    found = survey_networks((2, 8, 30), rng, networks=2, starts=4, iterations=20, modulator_widths=(1, 9, 30))
+    assert found.h.shape == (2, 4, 2)
+    assert found.m.shape == (2, 4, 1)
+
+
 def test_the_distance_is_that_from_K_where_f_has_its_value_on_K(surveyed_networks):
     found = surveyed_networks.pick(torch.tensor([0]))
     found.objective[0, 0] = 1.0
     assert found.distance[0, 0] == found.distance_to_K[0, 0]
-    assert found.distance[0, 1] == found.distances[0, 1].min()
+    assert found.distance[0, 1] == found.orbit[0, 1]
 
 
 def test_networks_drawn_again_give_the_standard_error_of_a_mean(surveyed_networks, rng):

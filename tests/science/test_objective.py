@@ -238,6 +238,19 @@ def test_at_a_kink_of_a_known_function_both_sides_are_seen():
         assert directional_derivative(G1, G2, h, m, y, direction) == -1
 
 
+def test_along_a_kink_f_has_no_gradient_however_near_one_stays():
+    # f = 1/2 (relu(h_1) m - 1)² has a kink at h_1 = 0; to both sides of (0, h_2 + δ) the slopes in h_1 differ by one
+    G1, G2 = ReLUGenerator([torch.tensor([[1.0, 0.0]])]), ReLUGenerator([torch.ones(1, 1)])
+    m, y = torch.ones(1), torch.ones(1)
+    right, left = torch.tensor([1.0, 0.0, 0.0]), torch.tensor([-1.0, 0.0, 0.0])
+    for delta in (1.0, 1e-3, 1e-9):
+        h = torch.tensor([0.0, 1.0 + delta])  # a step δ along the kink from (0, 1)
+        assert directional_derivative(G1, G2, h, m, y, right) == -1
+        assert directional_derivative(G1, G2, h, m, y, left) == 0
+    along = torch.tensor([0.0, 1.0, 0.0])
+    assert not one_sided_gradient(G1, G2, torch.tensor([0.0, 1.0]), m, y, along)[0].any()  # counts as switched off
+
+
 def test_a_direction_that_does_not_fit_is_refused(rng):
     G1, G2 = (ReLUGenerator.gaussian((n, 10, 30), rng) for n in (4, 3))
     h, m, y = (torch.ones(n, dtype=torch.float64) for n in (4, 3, 30))

@@ -1,12 +1,15 @@
 import numpy as np
 import pytest
+import torch
 
 from demod.studies.statistics import (
     NORMAL_POINT,
     difference_interval,
+    limit,
     log_interval,
     median_interval,
     normal_interval,
+    ratio_of_means,
     share_interval,
     share_intervals,
 )
@@ -84,3 +87,21 @@ def test_counts_that_are_none_and_too_few_values_are_refused():
         difference_interval(1, -1, 2)
     with pytest.raises(ValueError, match=r"5 entries.*takes 6"):
         median_interval([1.0, 2.0, 3.0, 4.0, 5.0])
+
+
+def test_the_limit_of_a_line_in_one_over_the_size_is_its_value_at_zero(rng):
+    sizes = [20, 40, 80, 160]
+    value, slope, _ = limit(sizes, [3 + 5 / size for size in sizes], [0.1, 0.2, 0.1, 0.3])
+    assert (value, slope) == (pytest.approx(3), pytest.approx(5))
+    noise = 0.1 * torch.randn(2000, 4, generator=rng, dtype=torch.float64)
+    found = [
+        limit(sizes, [3 + 5 / size + e for size, e in zip(sizes, row, strict=True)], [0.1] * 4) for row in noise.tolist()
+    ]
+    assert np.std([value for value, _, _ in found]) == pytest.approx(found[0][2], rel=0.05)  # 1.6 % for 2000 fits
+
+
+def test_the_error_of_a_ratio_of_means_is_that_of_its_logarithm(rng):
+    draws = 1 + torch.rand(3000, 2, 50, generator=rng, dtype=torch.float64)
+    found = np.array([ratio_of_means(*pair) for pair in draws.tolist()])
+    assert np.log(found[:, 0]).mean() == pytest.approx(0, abs=0.003)
+    assert np.log(found[:, 0]).std() == pytest.approx(found[:, 1].mean(), rel=0.05)  # 1.3 % for 3000 ratios

@@ -291,6 +291,7 @@ CALLS: dict[str, Callable[[], Any]] = {
     "curves": lambda: hyperbolas.curves(given(5, 4), given(5, 3), **SIZES),
     "curves_of_theorem_3": lambda: hyperbolas.curves_of_theorem_3(given(5, 4), given(5, 3), **SIZES),
     "curve_distances": lambda: hyperbolas.curve_distances(**codes(), **SIZES),
+    "orbit_distance": lambda: hyperbolas.orbit_distance(**codes(), **SIZES),
     # the distribution conditions
     "wdc_residual": lambda: wdc.wdc_residual(given(20, 3), given(5, 3), given(3, seed=2), 0.8),
     "joint_wdc_residual": lambda: wdc.joint_wdc_residual(
@@ -313,6 +314,13 @@ CALLS: dict[str, Callable[[], Any]] = {
     "hessian": lambda: landscape.hessian(*problem()),
     "linear_rate": lambda: landscape.linear_rate(*piece(), given(3).exp()),
     "slopes_down": lambda: landscape.slopes_down(*problem(), given(5, 7, seed=8)),
+    "without_way_down": lambda: landscape.without_way_down(*problem(), given(5, 7, seed=8)),
+    "without_fall_off_K": lambda: landscape.without_fall_off_K(*problem()),
+    "ripples": lambda: landscape.ripples(given(3, 20)),
+    "deviations": lambda: landscape.deviations(*problem()[:4], given(5, 4, seed=8), given(5, 3, seed=9)),
+    "rounded": lambda: landscape.rounded(drawn(4)).weights,
+    "codes_at_kinks": lambda: landscape.codes_at_kinks(drawn(3), landscape.on_grid(given(5, 3)), stream()),
+    "codes_near_curves": lambda: landscape.codes_near_curves(given(4), given(3), 4, stream(), spread=0.1, **SIZES),
     "directions_off_K": lambda: landscape.directions_off_K(given(4), given(3), 4, stream()),
     "directions_off_K, single": lambda: landscape.directions_off_K(given(4).float(), given(3).float(), 4, stream()),
     "polish": lambda: landscape.polish(*piece(), stream()),
