@@ -422,7 +422,7 @@ _CLAIMS = (
     Claim(
         "W15",
         r"Section 3, (5)",
-        r"A layer that narrows does not satisfy the WDC, and where the network can see it, it nearly does.",
+        r"A layer that narrows cannot satisfy the WDC; where the network sees it, the constant is several times smaller.",
         (
             Criterion("all", r"smallest searched $\hat\epsilon$ of a layer $20n \to 10n$; from $1/2$ on (5) says nothing"),
             Criterion(
@@ -435,7 +435,7 @@ _CLAIMS = (
     Claim(
         "W16",
         r"Section 1.1, $n = n_0 < n_1 < \dots < n_d = \ell$",
-        r"PLUGIn with $\theta = 1/2$ inverts networks that narrow after the first layer.",
+        r"PLUGIn with half of its step inverts networks that narrow after the first layer.",
         (
             Criterion("share", r"share of codes recovered from $G(h_0)$, widths $n, 20n, 10n, 40n$, one start", low=0.9),
             Criterion("gain", "that share minus the share of gradient descent, in percentage points, the starts the same"),
