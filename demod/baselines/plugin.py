@@ -7,7 +7,7 @@ through all units,
 
 with one matrix, however the iterates move. It is no gradient. For Gaussian weights E[Wᵀ relu(W z)] = z/2, so that in a wide
 network h - h0 is multiplied by 1 - β, wherever h lies. For β < 4/3 it converges geometrically if n_i ≳ 5^i n, up to
-logarithms, and n_i may be less than n_{i-1} for i > 1. (There β is called θ. The α is for the rows that Theorem 2 truncates.)
+logarithms, and n_i may be less than n_{i-1} for i > 1. (There β is called θ; α is for the rows that Theorem 2 truncates.)
 
 `demodulate` does the same with (2), which that paper does not treat. With x = G2(m), independent of the weights of G1,
 
