@@ -136,21 +136,21 @@ def demodulate(
     back1, back2 = _linear_map(G1), _linear_map(G2)
     unit = relaxation * 2 ** (len(G1.weights) + len(G2.weights)) * y.shape[-1] / (_alpha(G1) * _alpha(G2))
     one = y.new_ones(())
-    h = starting_code("h", G1, h, y, one, None, rng)
-    h, m = balanced(h, starting_code("m", G2, m, y, one, None, rng))
+    codes = balanced(starting_code("h", G1, h, y, one, None, rng), starting_code("m", G2, m, y, one, None, rng))
 
     def step() -> Tensor:
-        nonlocal h, m
+        nonlocal codes
+        h, m = codes
         x = G2(m)
         residual = G1(h) * x - y
         h = h - unit / m.square().sum(-1, keepdim=True) * _pulled(back1, x * residual)
         w = G1(h)
         m = m - unit / h.square().sum(-1, keepdim=True) * _pulled(back2, w * (w * x - y))
-        h, m = balanced(h, m)
+        codes = balanced(h, m)
         return residual.norm(dim=-1)
 
     spent = _iterated(step, y, iterations, tolerance)
-    return _estimate(G1(h), G2(m), y, h, m, spent, tolerance)
+    return _estimate(G1(codes[0]), G2(codes[1]), y, *codes, spent, tolerance)
 
 
 def _iterated(step: Step, y: Tensor, iterations: int, tolerance: float) -> int:

@@ -7,6 +7,7 @@ made of one stream of normal numbers, see `demod.wdc.ensembles`.
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import cast
 
 import torch
 from torch import Tensor
@@ -19,8 +20,8 @@ from demod.studies.sweeps import Result, Task
 from demod.wdc.ensembles import ENSEMBLES, draw_network
 
 Draw = Callable[[Sequence[int], torch.Generator], ReLUGenerator]
-BUDGET = {"iterations": 400, "tolerance": 1e-4}  # of every method
-DESCENT = BUDGET | {"momentum": 0.5}  # of Algorithm 1
+ITERATIONS, TOLERANCE = 400, 1e-4  # of every method
+MOMENTUM = 0.5  # of Algorithm 1
 
 
 @dataclass(frozen=True)
@@ -72,7 +73,8 @@ def recover_ensembles(task: Task, rng: torch.Generator) -> Result:
     codes, seed = draw_codes(widths[0], trials, rng), _seed(rng)
     draws: dict[str, Draw] = {"gaussian": partial(_gaussian, trials)}
     draws |= {name: partial(_of_law, name, trials) for name in ENSEMBLES}
-    return {name: _recovered(draw_problems(draw, widths, codes, seed), codes) for name, draw in draws.items()}
+    problems = {name: draw_problems(draw, widths, codes, seed) for name, draw in draws.items()}
+    return {name: _recovered(some, codes, *some.starts(codes)) for name, some in problems.items()}
 
 
 def recover_orders(task: Task, rng: torch.Generator) -> Result:
@@ -83,10 +85,8 @@ def recover_orders(task: Task, rng: torch.Generator) -> Result:
     codes, seed = draw_codes(task["n"], task["trials"], rng), _seed(rng)
     draw = partial(_gaussian, task["trials"])
     orders = {"given": task["inner"], "reversed": task["inner"][::-1]}
-    return {
-        name: _recovered(draw_problems(draw, (task["n"], *inner, task["ell"]), codes, seed), codes)
-        for name, inner in orders.items()
-    }
+    problems = {name: draw_problems(draw, (task["n"], *inner, task["ell"]), codes, seed) for name, inner in orders.items()}
+    return {name: _recovered(some, codes, *some.starts(codes)) for name, some in problems.items()}
 
 
 def demodulate_both(task: Task, rng: torch.Generator) -> Result:
@@ -99,9 +99,11 @@ def demodulate_both(task: Task, rng: torch.Generator) -> Result:
     widths = task["n"], *task["inner"], task["ell"]
     problems = draw_problems(partial(_gaussian, task["trials"]), widths, codes, seed)
     h, m = problems.starts(codes, task.get("start_norm", 1.0))
-    walk = descend(problems.G1, problems.G2, problems.y, h=h, m=m, **DESCENT)
-    jump = plugin.demodulate(problems.G1, problems.G2, problems.y, h=h, m=m, **BUDGET)
-    return {name: _error(problems, codes, found.h, found.m) for name, found in (("algorithm_1", walk), ("plugin", jump))}
+    without = plugin.demodulate(problems.G1, problems.G2, problems.y, h=h, m=m, iterations=ITERATIONS, tolerance=TOLERANCE)
+    return {
+        "algorithm_1": _recovered(problems, codes, h, m),
+        "plugin": _error(problems, codes, cast(Tensor, without.h), cast(Tensor, without.m)),
+    }
 
 
 def invert_both(task: Task, rng: torch.Generator) -> Result:
@@ -116,14 +118,15 @@ def invert_both(task: Task, rng: torch.Generator) -> Result:
     dead = (y == 0).all(-1)
     y = y + dead[:, None]
     h = n**0.5 * codes.h
+    ones = torch.ones_like(y)
     estimates = {
-        "gradient": inversion.solve(G, torch.ones_like(y), y, h=h, **BUDGET),
-        "plugin": plugin.solve(G, y, h=h, **BUDGET),
+        "gradient": inversion.solve(G, ones, y, h=h, iterations=ITERATIONS, tolerance=TOLERANCE).h,
+        "plugin": plugin.solve(G, y, h=h, iterations=ITERATIONS, tolerance=TOLERANCE).h,
     }
-    return {
-        name: torch.where(dead, 1.0, _finite((found.h - codes.h0).norm(dim=-1) / codes.h0.norm(dim=-1)))
-        for name, found in estimates.items()
+    errors = {
+        name: (cast(Tensor, found) - codes.h0).norm(dim=-1) / codes.h0.norm(dim=-1) for name, found in estimates.items()
     }
+    return {name: torch.where(dead | ~error.isfinite(), 1.0, error) for name, error in errors.items()}
 
 
 def _seed(rng: torch.Generator) -> int:
@@ -138,10 +141,11 @@ def _of_law(name: str, trials: int, widths: Sequence[int], rng: torch.Generator)
     return draw_network(name, widths, rng, batch=(trials,))
 
 
-def _recovered(problems: Problems, codes: Codes) -> Tensor:
-    """Return the outer-product errors of Algorithm 1."""
-    h, m = problems.starts(codes)
-    solution = descend(problems.G1, problems.G2, problems.y, h=h, m=m, **DESCENT)
+def _recovered(problems: Problems, codes: Codes, h: Tensor, m: Tensor) -> Tensor:
+    """Return the outer-product errors of Algorithm 1 from the starts h and m."""
+    solution = descend(
+        problems.G1, problems.G2, problems.y, h=h, m=m, momentum=MOMENTUM, iterations=ITERATIONS, tolerance=TOLERANCE
+    )
     return _error(problems, codes, solution.h, solution.m)
 
 
@@ -149,7 +153,3 @@ def _error(problems: Problems, codes: Codes, h: Tensor, m: Tensor) -> Tensor:
     lost = problems.dead | ~(h.isfinite().all(-1) & m.isfinite().all(-1))
     h, m = (torch.where(lost[:, None], torch.ones_like(z), z) for z in (h, m))
     return torch.where(lost, 1.0, outer_product_error(h, m, codes.h0, codes.m0))
-
-
-def _finite(error: Tensor) -> Tensor:
-    return torch.where(error.isfinite(), error, torch.inf)
