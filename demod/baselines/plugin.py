@@ -104,12 +104,11 @@ def demodulate(
     G2: ReLUGenerator,
     y: Tensor,
     *,
-    h: Tensor | None = None,
-    m: Tensor | None = None,
+    h: Tensor,
+    m: Tensor,
     relaxation: float = 0.5,
     iterations: int = 500,
     tolerance: float = 1e-12,
-    rng: torch.Generator | None = None,
 ) -> Estimate:
     """Recover h and m from y = G1(h) ⊙ G2(m), by turns and balanced as in Algorithm 1, and without a sign check.
 
@@ -119,11 +118,11 @@ def demodulate(
         Drawn by ReLUGenerator.gaussian, onto R^ℓ.
     y : Tensor
         Shape (*B, ℓ).
-    h, m : Tensor, optional
-        Starting codes, (*B, n) and (*B, p), of any length; None: N(0, I), drawn from `rng`.
+    h, m : Tensor
+        Starting codes, (*B, n) and (*B, p), of any length.
     relaxation : float
         β; 1 is the step that is right in expectation, less of it averages over what finite networks add.
-    iterations, tolerance, rng
+    iterations, tolerance
         As in `demod.descent.descend`.
 
     Raises
@@ -136,7 +135,7 @@ def demodulate(
     back1, back2 = _linear_map(G1), _linear_map(G2)
     unit = relaxation * 2 ** (len(G1.weights) + len(G2.weights)) * y.shape[-1] / (_alpha(G1) * _alpha(G2))
     one = y.new_ones(())
-    codes = balanced(starting_code("h", G1, h, y, one, None, rng), starting_code("m", G2, m, y, one, None, rng))
+    codes = balanced(starting_code("h", G1, h, y, one, None, None), starting_code("m", G2, m, y, one, None, None))
 
     def step() -> Tensor:
         nonlocal codes

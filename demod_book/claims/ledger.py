@@ -257,7 +257,7 @@ _CLAIMS = (
     ),
     Claim(
         "W3",
-        "Section 3, outline of the proof; Theorem 2, A2",
+        "Section 3, (5) and outline of the proof; Theorem 2, A2",
         r"Gaussian matrices with appropriate dimensions satisfy the WDC: the constant of A2 depends polynomially on "
         r"$\epsilon^{-1}$, so that $\epsilon$ falls at least like a power of the expansion. How fast, the paper does not "
         r"say; a lower bound of $-0.6$ that stood here has become a line of ours.",
@@ -268,7 +268,7 @@ _CLAIMS = (
     ),
     Claim(
         "W4",
-        "Section 3, outline of the proof; Theorem 2, A3",
+        "Section 3, (6), (7) and outline of the proof; Theorem 2, A3",
         r"Truncated Gaussian matrices with appropriate dimensions satisfy the joint-WDC: the constant of A3 depends "
         r"polynomially on $\epsilon^{-1}$, so that $\epsilon$ falls at least like a power of the expansion. How fast, the "
         r"paper does not say; a lower bound of $-0.6$ that stood here has become a line of ours.",

@@ -100,7 +100,11 @@ WRONG = {
     "another size": (lambda: plugin.solve(G1, Y[:-1], h=Y[:3]), ValueError, "but G produces 100"),
     "a zero observation": (lambda: plugin.solve(G1, 0 * Y, h=Y[:3]), ValueError, "y is zero"),
     "a step of zero": (lambda: plugin.solve(G1, Y, relaxation=0), ValueError, "relaxation is 0"),
-    "no number of iterations": (lambda: plugin.demodulate(G1, G1, Y, iterations=-1), ValueError, "iterations is -1"),
+    "no number of iterations": (
+        lambda: plugin.demodulate(G1, G1, Y, h=Y[:3], m=Y[:3], iterations=-1),
+        ValueError,
+        "iterations is -1",
+    ),
     "a start of another size": (lambda: plugin.demodulate(G1, G1, Y, h=Y[:2], m=Y[:3]), ValueError, "h is torch.float64"),
 }
 

@@ -393,7 +393,7 @@ CALLS: dict[str, Callable[[], Any]] = {
     "csgm": lambda: csgm.solve(trained(), given(2, 4096).float(), given(2, 4096).float(), iterations=3, rng=stream()),
     "inversion": lambda: inversion.solve(drawn(), given(60), given(60, seed=2), iterations=9, rng=stream()),
     "plugin": lambda: plugin.solve(drawn(), given(60), iterations=9, rng=stream()),
-    "plugin.demodulate": lambda: plugin.demodulate(*product(), iterations=5, rng=stream()),
+    "plugin.demodulate": lambda: plugin.demodulate(*product(), h=given(3, 4), m=given(3, 3), iterations=5),
     "phase_retrieval": lambda: phase_retrieval.solve(
         drawn(), given(9).square(), A=given(9, 60, seed=2), iterations=9, rng=stream()
     ),
