@@ -3,6 +3,9 @@
 The paper's remark is that "in essence" approximately Gaussian matrices suffice. Here are four: uniform entries,
 random signs, Student's t with five degrees of freedom (no finite fifth moment), and orthonormal columns, WᵀW = I,
 whose entries depend on each other. No row is truncated.
+
+All are made of the normal numbers that `ReLUGenerator.gaussian` draws from the same stream: networks of two laws with one
+seed differ as little as their laws allow, and a comparison of them is paired.
 """
 
 from collections.abc import Callable, Sequence
@@ -19,24 +22,25 @@ def _normal(rng: torch.Generator, *shape: int) -> Tensor:
     return torch.randn(*shape, generator=rng, dtype=torch.float64, device="cpu")
 
 
-def _uniform(rng: torch.Generator, *shape: int) -> Tensor:
-    return 3**0.5 * (2 * torch.rand(*shape, generator=rng, dtype=torch.float64, device="cpu") - 1)
+def _uniform(z: Tensor, rng: torch.Generator) -> Tensor:
+    return 3**0.5 * (2 * torch.special.ndtr(z) - 1)
 
 
-def _signs(rng: torch.Generator, *shape: int) -> Tensor:
-    return 2 * torch.randint(2, shape, generator=rng, device="cpu").double() - 1
+def _signs(z: Tensor, rng: torch.Generator) -> Tensor:
+    return torch.where(z > 0, 1.0, -1.0).to(z)
 
 
-def _student(rng: torch.Generator, *shape: int) -> Tensor:
-    chi2 = torch.stack([_normal(rng, *shape).square() for _ in range(5)]).sum(0)
-    return _normal(rng, *shape) / (chi2 / 3).sqrt()  # the variance of t₅ is 5/3
+def _student(z: Tensor, rng: torch.Generator) -> Tensor:
+    chi2 = torch.stack([_normal(rng, *z.shape).square() for _ in range(5)]).sum(0)
+    return z / (chi2 / 3).sqrt()  # the variance of t₅ is 5/3
 
 
-def _orthogonal(rng: torch.Generator, *shape: int) -> Tensor:
-    return shape[-2] ** 0.5 * torch.linalg.qr(_normal(rng, *shape)).Q
+def _orthogonal(z: Tensor, rng: torch.Generator) -> Tensor:
+    Q, R = torch.linalg.qr(z)
+    return z.shape[-2] ** 0.5 * Q * R.diagonal(dim1=-2, dim2=-1).sign()[..., None, :]
 
 
-ENSEMBLES: dict[str, Callable[..., Tensor]] = {
+ENSEMBLES: dict[str, Callable[[Tensor, torch.Generator], Tensor]] = {
     "uniform": _uniform,
     "rademacher": _signs,
     "student": _student,
@@ -72,5 +76,5 @@ def draw_network(
         raise ValueError(f"ensemble is {told(ensemble)}, but it must be one of {', '.join(ENSEMBLES)}.")
     if ensemble == "orthogonal" and any(rows < columns for columns, rows in pairwise(widths)):
         raise ValueError(f"widths is {tuple(widths)}, but orthogonal columns need n ≤ n_1 ≤ … ≤ l.")
-    draw = ENSEMBLES[ensemble]
-    return ReLUGenerator([draw(rng, *batch, rows, columns) / rows**0.5 for columns, rows in pairwise(widths)], alpha=1.0)
+    normal = [_normal(rng, *batch, rows, columns) for columns, rows in pairwise(widths)]
+    return ReLUGenerator([ENSEMBLES[ensemble](z, rng) / z.shape[-2] ** 0.5 for z in normal], alpha=1.0)

@@ -4,10 +4,10 @@ In (6) the codes h and x switch rows on and off, as in (5), with the weights ω_
 with a unit vector u and r_i = ℓ 1{b_i·h > 0} 1{b_i·x > 0} (b_i·u)² relu(c_i·ŷ) the Rayleigh quotient along a great
 circle m(t) is
 
-    σ [ Σ_i r_i relu(c_i·m(t)) - α κ(m(t), y) uᵀQ_{h,x}u ],
+    σ [ Σ_i r_i relu(c_i·m(t)) - α E(m(t), y) uᵀQ_{h,x}u ],
 
 where relu(c_i·m(t)) is a sinusoid on a half circle and zero on the other: two cumulative sums give the Rayleigh
-quotient at all switches and between them. On opposite codes κ(-m, y) = κ(m, y) - cos ∠(m, y)/2. (7) is (6) with the
+quotient at all switches and between them. On opposite codes E(-m, y) = E(m, y) - cos ∠(m, y)/2. (7) is (6) with the
 roles exchanged.
 """
 
@@ -108,7 +108,7 @@ def _climb(
 
 
 def _move_weight(C: Tensor, m: Tensor, z: Tensor, y: Tensor, weights: Tensor, sigma: Tensor, scale: Tensor) -> Tensor:
-    """Return m (S, p) moved to where σ [Σ_i weights_i relu(c_i·m) relu(c_i·y) - scale · κ(m, y)] is largest.
+    """Return m (S, p) moved to where σ [Σ_i weights_i relu(c_i·m) relu(c_i·y) - scale · E(m, y)] is largest.
 
     The circles go through m and z (S, circles, p).
     """

@@ -3,9 +3,9 @@
 All three are a weighted Gram matrix of rows minus a multiple of Q. With the rows w_i of W, and b_i, c_i of B and C,
 
     (5)   Σ_i 1{w_i·x > 0} 1{w_i·y > 0} w_i w_iᵀ  -  α Q_{x,y}
-    (6)   Σ_i 1{b_i·h > 0} 1{b_i·x > 0} ω_i b_i b_iᵀ  -  α κ(m, y) Q_{h,x},     ω_i = ℓ relu(c_i·m̂) relu(c_i·ŷ),
+    (6)   Σ_i 1{b_i·h > 0} 1{b_i·x > 0} ω_i b_i b_iᵀ  -  α E(m, y) Q_{h,x},     ω_i = ℓ relu(c_i·m̂) relu(c_i·ŷ),
 
-where m̂ = m/‖m‖ and κ(m, y) = m̂ᵀ Q_{m,y} ŷ; (6) is multiplied by ℓ/(‖m‖‖y‖), so that its right-hand side is ε as
+where m̂ = m/‖m‖ and E(m, y) = m̂ᵀ Q_{m,y} ŷ; (6) is multiplied by ℓ/(‖m‖‖y‖), so that its right-hand side is ε as
 well. (7) is (6) with B, h, x and C, m, y exchanged. A row at which w_i·x is exactly zero counts as switched off.
 """
 
@@ -16,6 +16,7 @@ from torch import Tensor
 
 from demod.arguments import EXACT, check_alike, check_alpha, check_floats
 from demod.expectation import angle, expected_cosine, expected_gram
+from demod.generators import ReLUGenerator
 from demod.torch_state import in_full_precision
 
 BLOCK = 2**21  # entries of the largest temporary array
@@ -57,6 +58,39 @@ def wdc_residual(W: Tensor, x: Tensor, y: Tensor, alpha: float = 1.0) -> Tensor:
     check_matrix("W", W)
     check_codes(W, x=x, y=y)
     return spectral_norm(wdc_matrix(W, x, y, check_alpha(alpha)))
+
+
+@in_full_precision
+@torch.no_grad()
+def seen_wdc_residual(W: Tensor, G: ReLUGenerator, a: Tensor, b: Tensor, alpha: float = 1.0) -> Tensor:
+    """Return the norm of (5) at x = G(a), y = G(b) on the span of the pieces of G at a and b, shape (*B,).
+
+    W is the layer after G. A gradient meets the matrix of (5) only between outputs of G near a and near b: in the columns of
+    the active maps Λ_a and Λ_b. Where W narrows, the norm on all of R^{n_1} says little about these 2n directions.
+
+    Parameters
+    ----------
+    W : Tensor
+        Shape (ℓ, n_1).
+    G : ReLUGenerator
+        One network onto R^{n_1}.
+    a, b : Tensor
+        Codes (*B, n) whose outputs are not zero.
+    alpha : float
+        α, the multiple of Q.
+
+    Raises
+    ------
+    ValueError
+        As `wdc_residual`, and if G does not produce what W takes.
+    """
+    check_matrix("W", W)
+    if G.widths[-1] != W.shape[-1]:
+        raise ValueError(f"W takes {W.shape[-1]} entries but G produces {G.widths[-1]}; W is the layer after G.")
+    x, y = G(a), G(b)
+    check_codes(W, x=x, y=y)
+    P = torch.linalg.qr(torch.cat(torch.broadcast_tensors(G.active_map(a), G.active_map(b)), -1)).Q
+    return spectral_norm(P.mT @ wdc_matrix(W, x, y, check_alpha(alpha)) @ P)
 
 
 @in_full_precision
@@ -114,7 +148,7 @@ def joint_weights(C: Tensor, m: Tensor, y: Tensor) -> Tensor:
 
 
 def expected_energy(m: Tensor, y: Tensor) -> Tensor:
-    """Return κ(m, y) = m̂ᵀ Q_{m,y} ŷ = ((π - θ) cos θ + sin θ)/(2π), shape (*B,): half the cosine after one wide layer."""
+    """Return E(m, y) = m̂ᵀ Q_{m,y} ŷ = ((π - θ) cos θ + sin θ)/(2π), shape (*B,): half the cosine after one wide layer."""
     return expected_cosine(angle(m, y), 1) / 2
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 from matplotlib.figure import Figure
 
-from demod_book.figures.style import BLUE, GREY, VERMILION, WITH_CHECK, WITHOUT_CHECK, canvas, image_rows
+from demod_book.figures.style import BLUE, GREY, ORANGE, VERMILION, WITH_CHECK, WITHOUT_CHECK, canvas, image_rows
 
 
 def plot_samples(rows: dict[str, np.ndarray]) -> Figure:
@@ -25,14 +25,19 @@ def plot_layers(names: list[str], before: np.ndarray, after: np.ndarray) -> Figu
     return fig
 
 
-def plot_check(histories: dict[str, np.ndarray]) -> Figure:
-    """Draw the mean-squared residual (iterations + 1, images) with and without the sign check, the medians thick."""
-    fig, ax = canvas(size=(6.0, 3.2))
-    styles = {"color": WITH_CHECK, "linewidth": 4}, {"color": WITHOUT_CHECK, "linewidth": 2, "linestyle": "--"}
+def plot_starts(histories: dict[str, np.ndarray]) -> Figure:
+    """Draw the mean-squared residual (iterations + 1, images) for each kind of start, the medians thick."""
+    fig, ax = canvas(size=(6.0, 4.0))
+    styles = (
+        {"color": BLUE, "linewidth": 5, "alpha": 0.5},
+        {"color": WITH_CHECK, "linewidth": 2},
+        {"color": WITHOUT_CHECK, "linewidth": 2, "linestyle": "--"},
+        {"color": ORANGE, "linewidth": 2, "linestyle": "-."},
+    )
     for (label, history), style in zip(histories.items(), styles, strict=True):
         steps = np.arange(1, len(history) + 1)
-        ax.loglog(steps, history, color=style["color"], linewidth=0.5, alpha=0.4)
+        ax.loglog(steps, history, color=style["color"], linewidth=0.5, alpha=0.3)
         ax.loglog(steps, np.median(history, axis=1), label=label, **style)
     ax.set(xlabel="iteration $i + 1$", ylabel=r"$\|w_i \odot x_i - y_0\|^2\ /\ 4096$")
-    ax.legend(frameon=False)
+    fig.legend(*ax.get_legend_handles_labels(), loc="outside lower center", ncols=2, frameon=False, fontsize=9)
     return fig

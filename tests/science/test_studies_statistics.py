@@ -9,6 +9,7 @@ from demod.studies.statistics import (
     log_interval,
     median_interval,
     normal_interval,
+    paired_difference_interval,
     ratio_of_means,
     share_interval,
     share_intervals,
@@ -44,6 +45,31 @@ def test_a_difference_of_two_perfect_shares_is_zero_with_an_interval():
     value, low, high = difference_interval(20, 20, 20, of=100)
     assert value == 0
     assert low == -high < -10
+
+
+@pytest.mark.parametrize("shared", [0.0, 0.5, 0.9])
+def test_a_paired_interval_for_a_difference_holds_it_about_95_times_in_100(shared):
+    rng, trials, held, widths = np.random.default_rng(1), 40, [], []
+    for _ in range(600):
+        common, own = rng.random(trials), rng.random((2, trials))
+        luck = np.where(rng.random(trials) < shared, common, own)
+        first, second = luck[0] < 0.9, luck[1] < 0.7
+        _, low, high = paired_difference_interval(first, second)
+        held.append(low <= 0.2 <= high)
+        widths.append(high - low - np.diff(difference_interval(int(first.sum()), int(second.sum()), trials)[1:])[0])
+    assert 0.92 < np.mean(held) < 0.995  # 600 draws: three standard errors are .03
+    assert shared < 0.9 or np.mean(widths) < -0.03  # shorter than that of unpaired problems
+
+
+def test_the_paired_interval_is_that_of_newcombes_example():
+    first = [True] * 36 + [True] * 12 + [False] * 2 + [False] * 0
+    second = [True] * 36 + [False] * 12 + [True] * 2 + [True] * 0
+    value, low, high = paired_difference_interval(first, second)
+    assert value == pytest.approx(0.2)
+    unpaired = difference_interval(48, 38, 50)
+    assert (low, high) == pytest.approx(unpaired[1:], abs=0.06)
+    with pytest.raises(ValueError, match="pair them"):
+        paired_difference_interval(first, second[1:])
 
 
 @pytest.mark.parametrize("count", [6, pytest.param(25, marks=pytest.mark.nightly), 60])

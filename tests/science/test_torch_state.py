@@ -31,6 +31,7 @@ from demod.baselines import (
     pca_als,
     phase_retrieval,
     phasemax,
+    plugin,
     power_factorization,
     trivial,
 )
@@ -294,6 +295,7 @@ CALLS: dict[str, Callable[[], Any]] = {
     "orbit_distance": lambda: hyperbolas.orbit_distance(**codes(), **SIZES),
     # the distribution conditions
     "wdc_residual": lambda: wdc.wdc_residual(given(20, 3), given(5, 3), given(3, seed=2), 0.8),
+    "seen_wdc_residual": lambda: wdc.seen_wdc_residual(given(20, 60), drawn(), given(4), given(4, seed=2)),
     "joint_wdc_residual": lambda: wdc.joint_wdc_residual(
         given(20, 3), given(20, 2), given(3), given(3, seed=2), given(2), given(2, seed=2)
     ),
@@ -398,6 +400,8 @@ CALLS: dict[str, Callable[[], Any]] = {
     "asim": lambda: asim.solve(*product(), iterations=5, rng=stream()),
     "csgm": lambda: csgm.solve(trained(), given(2, 4096).float(), given(2, 4096).float(), iterations=3, rng=stream()),
     "inversion": lambda: inversion.solve(drawn(), given(60), given(60, seed=2), iterations=9, rng=stream()),
+    "plugin": lambda: plugin.solve(drawn(), given(60), iterations=9, rng=stream()),
+    "plugin.demodulate": lambda: plugin.demodulate(*product(), h=given(3, 4), m=given(3, 3), iterations=5),
     "phase_retrieval": lambda: phase_retrieval.solve(
         drawn(), given(9).square(), A=given(9, 60, seed=2), iterations=9, rng=stream()
     ),

@@ -5,7 +5,16 @@ import torch
 
 from demod.expectation import angle, expected_gram
 from demod.generators import ReLUGenerator
-from demod.wdc import bound_wdc, estimate_joint_wdc, estimate_wdc, exact_wdc, fit_alpha, joint_wdc_residual, wdc_residual
+from demod.wdc import (
+    bound_wdc,
+    estimate_joint_wdc,
+    estimate_wdc,
+    exact_wdc,
+    fit_alpha,
+    joint_wdc_residual,
+    seen_wdc_residual,
+    wdc_residual,
+)
 from demod.wdc.ensembles import ENSEMBLES, draw_network
 from demod.wdc.exact import supremum
 from demod.wdc.joint import _move_weight
@@ -352,6 +361,34 @@ def test_each_law_is_what_its_name_says(rng):
     assert draws["student"].abs().max() > 8  # a Gaussian sample of this size stays below 5
     columns = draws["orthogonal"].T @ draws["orthogonal"] / 500
     torch.testing.assert_close(columns, torch.eye(40, dtype=columns.dtype))
+
+
+@pytest.mark.parametrize("ensemble", ENSEMBLES)
+def test_every_law_is_made_of_the_normal_numbers_of_the_gaussian_network_with_its_seed(ensemble):
+    first, second = (torch.Generator().manual_seed(3) for _ in range(2))
+    normal = ReLUGenerator.gaussian((5, 60, 400), first, truncate_last=False)
+    other = draw_network(ensemble, (5, 60, 400), second)
+    for W, V in zip(normal.weights, other.weights, strict=True):
+        assert torch.corrcoef(torch.stack([W.flatten(), V.flatten()]))[0, 1] > 0.75  # the least, √(2/π), is that of signs
+
+
+def test_a_network_that_sees_all_directions_sees_the_norm_of_5(rng):
+    G, W = ReLUGenerator.gaussian((4, 7), rng, truncate_last=False), gaussian(30, 7, rng)
+    a, b = torch.randn(2, 20, 4, generator=rng, dtype=torch.float64)
+    seen, whole = seen_wdc_residual(W, G, a, b), wdc_residual(W, G(a), G(b))
+    full = (torch.linalg.matrix_rank(torch.cat([G.active_map(a), G.active_map(b)], -1)) == 7) & (seen > 0)
+    assert full.sum() >= 3
+    torch.testing.assert_close(seen[full], whole[full])
+    assert (seen <= whole * (1 + 1e-12)).all()
+
+
+def test_what_a_network_sees_of_a_layer_that_narrows_is_less_than_half_of_all(rng):
+    G = ReLUGenerator.gaussian((3, 60, 30), rng, truncate_last=False)
+    first, W = ReLUGenerator(G.weights[:1]), G.weights[1]
+    a, b = torch.randn(2, 50, 3, generator=rng, dtype=torch.float64)
+    assert seen_wdc_residual(W, first, a, b).max() < wdc_residual(W, first(a), first(b)).max() / 2
+    with pytest.raises(ValueError, match="W takes 30 entries but G produces 60"):
+        seen_wdc_residual(W.T, first, a, b)
 
 
 def test_theorem_2_requires_less_than_a_millionth_of_a_millionth_at_depth_two():
