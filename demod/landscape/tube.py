@@ -180,10 +180,13 @@ def _strength_slope(G1: ReLUGenerator, G2: ReLUGenerator, h0: Tensor, m0: Tensor
     return torch.autograd.grad((inner / square).sum(), v)[0]
 
 
+@torch.no_grad()
 def _carried(G: ReLUGenerator, z: Tensor, z0: Tensor) -> Tensor:
     """Return Λ_z z0, (K, ℓ), whose slope on the piece of z (K, n) is zero."""
-    with torch.no_grad():
-        return torch.func.jvp(G, (z.detach(),), (z0.expand_as(z),))[1]
+    for W in G.weights:
+        z, z0 = z @ W.mT, z0 @ W.mT
+        z, z0 = z.relu(), z0 * (z > 0)
+    return z0
 
 
 def proved_strength(distance: float, depth: int) -> float:
