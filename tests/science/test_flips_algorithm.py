@@ -22,7 +22,7 @@ from demod.studies.statistics import difference_interval, half_point, median_int
 from demod_book.claims.judge import Verdict, judge
 from demod_book.claims.ledger import LEDGER
 
-SMALL = {"n": 3, "inner": 60, "ell": 600, "trials": 80, "iterations": 800, "tolerance": 1e-4}
+SMALL = {"n": 4, "inner": 60, "ell": 800, "trials": 80, "iterations": 800, "tolerance": 1e-4}
 
 
 def verdict(name, **measured):
@@ -158,7 +158,7 @@ def test_a11_turns_with_a_step_of_another_length(monkeypatch):
     assert verdict("A11", **measured()) is Verdict.MET
 
     def longer(G1, G2, y, **rule):
-        return descend(G1, G2, y, step_size=1.5 * default_step_size(G1, G2, y), **rule)
+        return descend(G1, G2, y, step_size=2.5 * default_step_size(G1, G2, y), **rule)
 
     monkeypatch.setattr(starts, "descend", longer)
     assert verdict("A11", **measured()) is Verdict.MISSED
