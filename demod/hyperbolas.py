@@ -97,7 +97,7 @@ def in_neighbourhood(h: Tensor, m: Tensor, h0: Tensor, m0: Tensor, epsilon: floa
     distance = hyperbola_distance(h, m, h0, m0)
     ahead = ((h * h0).sum(-1) > 0) | ((m * m0).sum(-1) > 0)
     at_origin = ~(h.any(-1) | m.any(-1))
-    return (distance <= epsilon) & (ahead | at_origin | (distance < 1) | (epsilon > 1))
+    return (distance <= epsilon) & (ahead | at_origin | (epsilon > 1))
 
 
 def curves(h0: Tensor, m0: Tensor, *, d: int, s: int) -> tuple[Tensor, Tensor]:

@@ -39,9 +39,16 @@ def deviations(G1: ReLUGenerator, G2: ReLUGenerator, h: Tensor, m: Tensor, h0: T
         Drawn by `gaussian`.
     h, m, h0, m0 : Tensor
         Nonzero codes, shapes (*B, n), (*B, p), (*B, n), (*B, p).
+
+    Raises
+    ------
+    ValueError
+        If a network has no α, because it was not drawn by `gaussian`: then it has no limit.
     """
     y0 = G1(h0) * G2(m0)
     check_pieces(G1, G2, h, m, y0)
+    if G1.alpha is None or G2.alpha is None:
+        raise ValueError("G1 or G2 has no alpha, so that no limit is known; draw them by gaussian, or give alpha=1.0.")
     d, s, ell, alpha = len(G1.weights), len(G2.weights), G1.widths[-1], G1.alpha * G2.alpha
     t = torch.cat(expected_gradient(h, m, h0, m0, d=d, s=s, ell=ell, alpha=alpha), -1)
     off = (torch.cat(gradient(G1, G2, h, m, y0), -1) - t).norm(dim=-1)

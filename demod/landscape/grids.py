@@ -102,7 +102,7 @@ def ripples(floor: Tensor) -> tuple[Tensor, Tensor]:
     for _ in range(count.bit_length()):  # twice as many steps each time
         drain = drain.gather(-1, drain)
     held = floor.gather(-1, drain) > floor.amin(-1, keepdim=True)
-    turn = (2 * drain / count - 1).abs().to(floor.dtype) * torch.pi
+    turn = (2 * drain.to(floor.dtype) / count - 1).abs() * torch.pi
     return held.to(floor.dtype).mean(-1), (turn * held).mean(-1)
 
 

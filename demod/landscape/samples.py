@@ -7,9 +7,10 @@ entries that is the cross product of two such vectors is orthogonal to both with
 import torch
 from torch import Tensor
 
-from demod.arguments import check_counts, check_floats, check_generator, check_not_negative, check_stream
+from demod.arguments import check_counts, check_floats, check_not_negative, check_stream
 from demod.generators import ReLUGenerator
 from demod.hyperbolas import curves
+from demod.objective import piecewise
 
 GRID = 2.0**-12
 
@@ -22,8 +23,7 @@ def on_grid(z: Tensor) -> Tensor:
 
 def rounded(G: ReLUGenerator) -> ReLUGenerator:
     """Return the network with its weights rounded to multiples of 2⁻¹²."""
-    check_generator(G=G)
-    return ReLUGenerator([on_grid(W) for W in G.weights], alpha=G.alpha)
+    return ReLUGenerator([on_grid(W) for W in piecewise("G", G).weights], alpha=G.alpha)
 
 
 def codes_at_kinks(G: ReLUGenerator, z: Tensor, rng: torch.Generator) -> Tensor:
@@ -43,7 +43,7 @@ def codes_at_kinks(G: ReLUGenerator, z: Tensor, rng: torch.Generator) -> Tensor:
     ValueError
         If G does not take codes of three entries, for which alone the cross product is defined.
     """
-    check_generator(G=G)
+    piecewise("G", G)
     check_floats(z=z)
     check_stream(rng)
     if G.widths[0] != 3 or z.ndim != 2:

@@ -250,7 +250,7 @@ _CLAIMS = (
     ),
     Claim(
         "L6",
-        "Section 3, outline of the proof",
+        "Section 3, outline of the proof; (10), (11)",
         "The one-sided partial directional derivatives of $f$ concentrate uniformly for all non-zero $h$, $h_0$ and "
         "$m$, $m_0$ around continuous vectors $t^{(1)}$ and $t^{(2)}$.",
         (

@@ -54,6 +54,7 @@ from demod.landscape import (
     polish,
     radius,
     ripples,
+    rounded,
     spurious_share,
     survey,
     survey_networks,
@@ -385,6 +386,11 @@ WRONG = {
     ),
     "a circle of two points": (lambda: ripples(ones(2)), r"floor has shape \(2,\), .*three points"),
     "deviations of other codes": (lambda: deviations(G1, G2, M, M, H, M), r"h has 3 entries and h0 2; give"),
+    "deviations of networks without a limit": (
+        lambda: deviations(ReLUGenerator([W]), ReLUGenerator([W]), M, M, M, M),
+        r"G1 or G2 has no alpha, .*gaussian",
+    ),
+    "words at a kink": (lambda: rounded("digits"), r"G is 'digits', .*weights of one"),
     "an orbit in another space": (lambda: orbit_distance(M, M, H, M, **DEPTHS), r"h has 3 entries and h0 2; give"),
     "solutions without networks": (
         lambda: count_solutions((2, 6, 12), stream(), networks=0, starts=2),
