@@ -1,13 +1,16 @@
-"""(2) to a relative residual of 1e-10: `gauss_newton.solve` against Algorithm 1, SciPy and optimistix, all in one run.
+"""(2) to a relative residual of 1e-10: `gauss_newton.solve` against Algorithm 1, SciPy, Adam and optimistix, all in one run.
 
 Every method gets the same problems and the same starts, in float64, and all are run in turn, several times; the table gives
 medians of the time to solution in milliseconds a problem, and how many problems each method solved. The peers are
 
     descend                  Algorithm 1 with its default step size, at most 3000 iterations
     SciPy, one by one        a loop over least_squares with method "lm" (MINPACK), given the Jacobian in NumPy
+    L-BFGS, one by one       a loop over minimize with method "L-BFGS-B", given the gradient in NumPy, at most 3000 iterations
+    Adam                     that of PyTorch on the whole batch, at most 3000 steps, whose length falls like a cosine
     optimistix, jit + vmap   its Levenberg-Marquardt on the whole batch, compiled before; needs `pip install jax optimistix`
 
-The last two stop at a tolerance that is as loose as reaching 1e-10 allows. The floor is the time of the matrix products that
+L-BFGS and Adam stop once the residual is reached, Adam when it is for all problems. SciPy's Levenberg-Marquardt and that of
+optimistix stop at a tolerance that is as loose as reaching 1e-10 allows. The floor is the time of the matrix products that
 the steps need, each with as many problems as there were, on memory that is there already: through each network one product
 per layer for z and -z together; through the inner layers, and through those rows of the last one that matter, one with the
 Jacobian; and the Gram matrix. `make bench` runs it and writes demod_book/results/benchmark-gauss-newton.json.
@@ -26,7 +29,7 @@ import torch
 import typer
 from rich.console import Console
 from rich.table import Table
-from scipy.optimize import least_squares
+from scipy.optimize import OptimizeResult, least_squares, minimize
 from torch import Tensor
 
 from demod.artifacts import machine, write_json
@@ -48,6 +51,9 @@ else:
 RESULT = Path(__file__).parents[1] / "demod_book" / "results" / "benchmark-gauss-newton.json"
 TOLERANCE = 1e-10  # of the relative residual
 RIVAL = 1e-7  # relative change of codes and residuals at which SciPy and optimistix stop: the next step would be its square
+STEPS = 3000  # of first-order methods, at most
+MEMORY = 20  # of L-BFGS
+LENGTH = 0.03  # of the first step of Adam, in units of the root mean square of a starting code
 SIZES = (  # n = p, inner widths, ℓ, problems, whether each has networks of its own
     (10, (100,), 1000, 64, True),
     (10, (100,), 1000, 64, False),
@@ -65,7 +71,7 @@ def ours(G1: ReLUGenerator, G2: ReLUGenerator, y: Tensor, start: Codes) -> Codes
 
 def algorithm_1(G1: ReLUGenerator, G2: ReLUGenerator, y: Tensor, start: Codes) -> Codes:
     """`descend` from one start."""
-    solution = descend(G1, G2, y, h=start[0], m=start[1], iterations=3000, tolerance=TOLERANCE)
+    solution = descend(G1, G2, y, h=start[0], m=start[1], iterations=STEPS, tolerance=TOLERANCE)
     return solution.h, solution.m
 
 
@@ -112,6 +118,63 @@ def _linearised(weights: Any, z: Any) -> Any:
         Lambda = (W @ Lambda) * (z > 0)[:, None]
         z = np.maximum(z, 0)
     return z, Lambda
+
+
+def by_lbfgs(G1: ReLUGenerator, G2: ReLUGenerator, y: Tensor, start: Codes) -> Codes:
+    """SciPy's L-BFGS, problem by problem."""
+    found = [_lbfgs_codes(*problem) for problem in _problems(G1, G2, y, start)]
+    return torch.stack([h for h, _ in found]), torch.stack([m for _, m in found])
+
+
+def _lbfgs_codes(weights1: Any, weights2: Any, y: Any, h: Any, m: Any) -> Codes:
+    n = len(h)
+
+    def objective(z: Any) -> Any:
+        (w, masks1), (x, masks2) = _masked(weights1, z[:n]), _masked(weights2, z[n:])
+        r = w * x - y
+        slope = np.concatenate([_pulled(weights1, masks1, x * r), _pulled(weights2, masks2, w * r)])
+        return r @ r / (y @ y), 2 / (y @ y) * slope
+
+    def stop(*, intermediate_result: OptimizeResult) -> None:
+        if intermediate_result.fun <= TOLERANCE**2:
+            raise StopIteration
+
+    rule = {"maxiter": STEPS, "maxfun": 3 * STEPS, "maxcor": MEMORY, "ftol": 0, "gtol": 0}
+    z = minimize(objective, np.concatenate([h, m]), jac=True, method="L-BFGS-B", callback=stop, options=rule).x
+    return torch.from_numpy(z[:n]), torch.from_numpy(z[n:])
+
+
+def _masked(weights: Any, z: Any) -> Any:
+    masks = []
+    for W in weights:
+        z = W @ z
+        masks.append(z > 0)
+        z = z * masks[-1]
+    return z, masks
+
+
+def _pulled(weights: Any, masks: Any, u: Any) -> Any:
+    for W, mask in zip(reversed(weights), reversed(masks), strict=True):
+        u = W.T @ (u * mask)
+    return u
+
+
+def by_adam(G1: ReLUGenerator, G2: ReLUGenerator, y: Tensor, start: Codes) -> Codes:
+    """Run Adam of PyTorch on the whole batch, each code in units of the root mean square of its start."""
+    units = [z.square().mean(-1, keepdim=True).sqrt() for z in start]
+    codes = [(z / unit).requires_grad_() for z, unit in zip(start, units, strict=True)]
+    adam = torch.optim.Adam(codes, lr=LENGTH)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(adam, STEPS)
+    for _ in range(STEPS):
+        adam.zero_grad()
+        h, m = (unit * z for unit, z in zip(units, codes, strict=True))
+        squares = residuals(G1, G2, y, (h, m)).square()
+        if (squares <= TOLERANCE**2).all():
+            break
+        squares.sum().backward()
+        adam.step()
+        schedule.step()
+    return units[0] * codes[0].detach(), units[1] * codes[1].detach()
 
 
 def with_optimistix(G1: ReLUGenerator, G2: ReLUGenerator, y: Tensor, start: Codes) -> Codes:
@@ -209,6 +272,7 @@ def compare(n: int, inner: tuple[int, ...], ell: int, problems: int, own: bool, 
     start = solve(G1, G2, y, iterations=0, rng=rng)
     codes = start.h, start.m  # those of `descend`
     methods: dict[str, Callable[..., Codes]] = {"solve": ours, "descend": algorithm_1, "SciPy, one by one": one_by_one}
+    methods |= {"L-BFGS, one by one": by_lbfgs, "Adam": by_adam}
     methods |= {"optimistix, jit + vmap": with_optimistix} if jax else {}
     solved = {
         name: int((residuals(G1, G2, y, method(G1, G2, y, codes)) <= TOLERANCE).sum())  # this also compiles
