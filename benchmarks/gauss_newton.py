@@ -5,7 +5,7 @@ medians of the time to solution in milliseconds a problem, and how many problems
 
     descend                  Algorithm 1 with its default step size, at most 3000 iterations
     SciPy, one by one        a loop over least_squares with method "lm" (MINPACK), given the Jacobian in NumPy
-    L-BFGS, one by one       a loop over minimize with method "L-BFGS-B", given the gradient in NumPy, at most 3000 iterations
+    L-BFGS, one by one       a loop over minimize with method "L-BFGS-B", given the gradient in NumPy, 3000 at most
     Adam                     that of PyTorch on the whole batch, at most 3000 steps, whose length falls like a cosine
     optimistix, jit + vmap   its Levenberg-Marquardt on the whole batch, compiled before; needs `pip install jax optimistix`
 
