@@ -202,8 +202,8 @@ def proved_strength(distance: float, depth: int) -> float:
 def certified_strength(inner: float, outer: float, *, d: int, s: int) -> float:
     """Return a c such that c(z) ≥ c in infinitely wide networks wherever inner ≤ r(z) ≤ outer < 1; the largest but .01.
 
-    Boxes of (x, ϑ, φ) cover these points. All that c(z) is made of is monotone in each of the three, so that the ends of a
-    box bound it, up to rounding, which MARGIN covers; a box that does not show the claim is halved.
+    Boxes of (x, ϑ, φ) cover these points. All that c(z) is made of is monotone in each of the three, or least at an end, so
+    that the ends of a box bound it, up to rounding, which MARGIN covers; a box that does not show the claim is halved.
 
     Raises
     ------

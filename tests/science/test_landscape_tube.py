@@ -98,13 +98,15 @@ def test_the_nearest_point_of_the_hyperbola_is_nearer_than_any_other_and_near_th
 
 @pytest.mark.parametrize(("d", "s"), DEPTHS)
 @pytest.mark.parametrize("r", [0.05, 0.2, 0.3])
-def test_no_point_of_the_tube_is_below_the_strength_proved_by_hand(d, s, r, rng):
+def test_no_point_of_the_tube_passes_the_bounds_proved_by_hand(d, s, r, rng):
     h, m, h0, m0 = draw_codes(rng, 20_000)
     v = torch.cat([h, m], -1)
     h, m = around(h0, m0, r * torch.rand(20_000, 1, generator=rng, dtype=torch.float64), v)
     seen = expected_one_point(*three_numbers(h, m, h0, m0), d=d, s=s)
     bound = proved_strength(r, max(d, s))
-    assert (seen.strength[seen.distance <= r] >= bound).all()
+    within = seen.distance <= r
+    assert (seen.strength[within] >= bound).all()
+    assert (seen.steepness[within] <= (1 + r) * (3 + r + max(d, s))).all()
 
 
 def test_the_strength_proved_by_hand_tends_to_the_curvature_across_the_hyperbola_and_ends():
