@@ -105,7 +105,7 @@ def plot_ripples(widths: np.ndarray, shares: np.ndarray, turns: np.ndarray) -> F
         ax.errorbar(widths, value, np.abs(ends - value), fmt="o", color=BLUE, capsize=3, label="measured")
         middle = np.exp(np.log(value).mean() + power * np.log(widths).mean())
         ax.plot(widths, middle * widths**-power, ":", color=GREY, label=name)
-        _logarithmic(ax, widths, (0.05, 0.1, 0.2) if power == 0.5 else (0.2, 0.3, 0.5))
+        _logarithmic(ax, widths, (0.05, 0.1, 0.2, 0.3) if power == 0.5 else (0.2, 0.3, 0.5, 0.7))
         ax.set(xlabel="inner width $N$", ylabel=label)
         ax.legend(frameon=False, fontsize=10)
     return fig
