@@ -721,13 +721,13 @@ _CLAIMS = (
     Claim(
         "S7",
         "Section 1.1, after Theorem 1",
-        "A signal can have a latent code dimension with respect to a GAN that is smaller than its sparsity level with respect "
-        "to a wavelet basis.",
+        "A signal can have a latent code dimension with respect to a GAN that is smaller than its sparsity level with "
+        "respect to a wavelet basis.",
         (
             Criterion(
                 "digits",
-                "terms of the better of two wavelet bases, over the latent dimension 100, that a digit needs for the quality of the "
-                "shipped priors; the smaller of two medians",
+                "terms of the better of two wavelet bases, over the latent dimension 100, that a digit needs for "
+                "the quality of the shipped priors; the smaller of two medians",
                 low=1,
             ),
         ),
@@ -750,8 +750,8 @@ _CLAIMS = (
         (
             Criterion(
                 "branchhull",
-                r"$\ell_{50}$ of $\ell_1$-BranchHull over that of Algorithm 1 on random problems, times the terms that a digit "
-                "and a modulator need in their best bases, over their latent dimensions",
+                r"$\ell_{50}$ of $\ell_1$-BranchHull over that of Algorithm 1 on random problems, times the terms that a "
+                "digit and a modulator need in their best bases, over their latent dimensions",
                 low=1,
             ),
             Criterion("power_factorization", "the same for sparse power factorisation", low=1),
