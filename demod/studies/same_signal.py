@@ -5,26 +5,17 @@ states. An image has the sparsity k, at that quality, in a basis if k terms leav
 generator describes it with fewer numbers.
 """
 
+from collections.abc import Sequence
+
 import numpy as np
-import torch
 from torch import Tensor
 
 from demod.baselines.bases import BASES, terms_needed
-from demod.data import invert, load_mnist, mnist_available, random_distortions, resize
-from demod.demodulation import drawn_problems
 from demod.priors.weights import load_card
+from demod.studies.statistics import median_interval
 
 PAIRS = {"relu": ("relu-digits", "relu-bump"), "dcgan": ("digits", "distortions")}  # of priors, digit and modulator
 LATENT = (100, 50)  # n and p of both pairs
-FIRST_DIGIT = 5000  # of the test digits; those before served to choose settings
-
-
-def factors(count: int, seed: int) -> tuple[Tensor, Tensor]:
-    """Return unseen digits and modulators, (count, 64, 64): inverted MNIST digits, or drawn ones where MNIST is absent."""
-    modulators = resize(random_distortions(count, seed))
-    if not mnist_available():
-        return drawn_problems(count, seed)[0], modulators
-    return resize(invert(load_mnist("test")[0][FIRST_DIGIT : FIRST_DIGIT + count])), modulators
 
 
 def quality(prior: str) -> float:
@@ -32,7 +23,37 @@ def quality(prior: str) -> float:
     return load_card(prior)["representation_error"]["median"]
 
 
-def sparsities(images: Tensor, prior: str) -> dict[str, np.ndarray]:
-    """Return the terms that each image needs for the quality of a prior, shape (N,), by basis."""
-    error = quality(prior)
-    return {name: terms_needed(images.to(torch.float64), name, error).numpy() for name in BASES}
+def relative_sparsities(signals: Tensor, modulators: Tensor) -> dict[tuple[str, str], dict[str, np.ndarray]]:
+    """Return k/n of images (N, 64, 64), shape (N,), by basis, for ("digits" or "modulators", a name of PAIRS)."""
+    images = (signals, modulators)
+    return {
+        (factor, kind): {
+            basis: terms_needed(images[k].double(), basis, quality(pair[k])).numpy() / LATENT[k] for basis in BASES
+        }
+        for kind, pair in PAIRS.items()
+        for k, factor in enumerate(("digits", "modulators"))
+    }
+
+
+def fewest(
+    relative: dict[tuple[str, str], dict[str, np.ndarray]], factor: str, bases: Sequence[str]
+) -> tuple[float, float, float]:
+    """Return the median k/n over images and its interval, in the basis and for the prior for which it is smallest."""
+    medians = [
+        median_interval(values[basis].tolist())
+        for (name, _), values in relative.items()
+        if name == factor
+        for basis in bases
+    ]
+    return min(medians)
+
+
+def fewest_of_both(relative: dict[tuple[str, str], dict[str, np.ndarray]]) -> float:
+    """Return the terms of a digit and a modulator, each in its best basis, over n + p: the smaller of both pairs' values."""
+    (n, p), sums = LATENT, []
+    for kind in PAIRS:
+        digit, modulator = (
+            min(np.median(values) for values in relative[factor, kind].values()) for factor in ("digits", "modulators")
+        )
+        sums.append(float((n * digit + p * modulator) / (n + p)))
+    return min(sums)
