@@ -35,7 +35,7 @@ def invert_measured(task: Task, rng: torch.Generator) -> Result:
     Returns
     -------
     dict
-        error, ‖h - h0‖/‖h0‖, and mirrored, ‖h + ρ_d h0‖/‖ρ_d h0‖, of the end of the descent, shape (trials,).
+        error, ‖h - h0‖/‖h0‖, and mirrored, ‖h + ρ_d h0‖/‖h0‖, of the end of the descent, shape (trials,).
     """
     parts = [_invert_some(task, rng) for _ in range(math.ceil(task["trials"] / TOGETHER))]
     return {name: torch.cat([part[name] for part in parts])[: task["trials"]] for name in parts[0]}
@@ -57,4 +57,4 @@ def _invert_some(task: Task, rng: torch.Generator) -> Result:
         estimate = inversion.solve(Measured(G, A), torch.ones_like(z), z, step_size=step_size, **rule)
     h = cast(Tensor, estimate.h)  # an inversion returns its code
     rho, length = contraction(depth), h0.norm(dim=-1)
-    return {"error": (h - h0).norm(dim=-1) / length, "mirrored": (h + rho * h0).norm(dim=-1) / (rho * length)}
+    return {"error": (h - h0).norm(dim=-1) / length, "mirrored": (h + rho * h0).norm(dim=-1) / length}
