@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from demod_book.figures.style import BLACK, BLUE, GREEN, GREY, ORANGE, PURPLE, VERMILION, canvas
 
 SENSING = {
-    "csgm": ("CSGM, ReLU prior", GREEN, "o"),
+    "csgm": ("CSGM", GREEN, "o"),
     "cosine": ("lasso, cosines", BLUE, "s"),
     "haar": ("lasso, Haar wavelet", GREY, "^"),
     "daubechies": ("lasso, Daubechies wavelet", VERMILION, "D"),

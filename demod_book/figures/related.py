@@ -74,7 +74,7 @@ def plot_cost(codes: tuple[int, ...], seconds: Mapping[str, np.ndarray]) -> Figu
     return fig
 
 
-BASIS_COLOURS = {"cosine": BLUE, "haar": GREY, "daubechies": VERMILION}
+BASIS_STYLES = {"cosine": ("cosines", BLUE), "haar": ("Haar", GREY), "daubechies": ("Daubechies", VERMILION)}
 
 
 def plot_terms(rows: Mapping[str, Mapping[str, np.ndarray]]) -> Figure:
@@ -86,9 +86,9 @@ def plot_terms(rows: Mapping[str, Mapping[str, np.ndarray]]) -> Figure:
     for i, values in enumerate(rows.values()):
         for j, (basis, ratios) in enumerate(values.items()):
             low, middle, high = np.quantile(ratios, [0.25, 0.5, 0.75])
-            height, colour = i + 0.2 * (j - 1), BASIS_COLOURS[basis]
+            height, (label, colour) = i + 0.2 * (j - 1), BASIS_STYLES[basis]
             ax.plot([low, high], [height, height], color=colour, linewidth=2)
-            ax.plot(middle, height, "o", color=colour, markersize=6, label=basis if i == 0 else None)
+            ax.plot(middle, height, "o", color=colour, markersize=6, label=label if i == 0 else None)
     ax.axvline(1, color=BLACK, linestyle=":", linewidth=1)
     ax.set_yticks(range(len(rows)), rows)
     ax.set(xscale="log", ylim=(len(rows) - 0.5, -0.5), xlabel="terms of the basis / latent dimension")
