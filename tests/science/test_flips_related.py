@@ -61,13 +61,15 @@ def test_s4_flips_with_the_units_of_the_measurements(sparse):
     assert verdict("S4", branchhull=wrong, power_factorization=wrong) is Verdict.MET
 
 
-def test_s5_is_falsified_by_a_law_in_the_number_of_entries():
-    codes, errors = np.array((8, 11, 16)), (0.02,) * 3
-    predicted, error = exponent(2 * codes, [statistical_dimension(n, n, stream(1)) for n in codes], errors)
-    right, _ = exponent(2 * codes, [1.3 * statistical_dimension(n, n, stream(2)) for n in codes], errors)
-    wrong, _ = exponent(2 * codes, codes.astype(float) ** 2, errors)
-    assert verdict("S5", slope=right, excess=(right - predicted, error)) is Verdict.REPRODUCED
-    assert verdict("S5", slope=wrong, excess=(wrong - predicted, error)) is Verdict.FALSIFIED
+def test_s5_and_s18_are_refused_by_steeper_laws():
+    codes, errors = np.array((8.0, 11.0, 16.0)), (0.02,) * 3
+    predicted, error = exponent(2 * codes, [statistical_dimension(int(n), int(n), stream(1)) for n in codes], errors)
+    right, _ = exponent(2 * codes, [1.3 * statistical_dimension(int(n), int(n), stream(2)) for n in codes], errors)
+    wrong, _ = exponent(2 * codes, codes**2.5, errors)
+    assert verdict("S5", slope=(right, error)) is Verdict.REPRODUCED
+    assert verdict("S5", slope=(wrong, error)) is Verdict.FALSIFIED
+    assert verdict("S18", excess=(right - predicted, error)) is Verdict.MET
+    assert verdict("S18", excess=(wrong - predicted, error)) is Verdict.MISSED
 
 
 @pytest.mark.parametrize(("power", "expected"), [(3.5, Verdict.REPRODUCED), (2.0, Verdict.FALSIFIED)])
