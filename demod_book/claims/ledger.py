@@ -705,8 +705,8 @@ _CLAIMS = (
         (
             Criterion(
                 "slope",
-                r"slope of $\ell_{50}$ of the lifted program in $n + p$, both logarithmic; the guarantee's $(n + p) \log^3$ allows "
-                r"$1 + 3/\log(n + p) = 2$ at these sizes",
+                r"slope of $\ell_{50}$ of the lifted program in $n + p$, both logarithmic; the guarantee's $(n + p) \log^3$ "
+                r"allows $1 + 3/\log(n + p) = 2$ at these sizes",
                 high=2,
             ),
         ),

@@ -10,6 +10,7 @@ from scipy.stats import linregress
 from demod.baselines import bilinear_gradient
 from demod.data import random_distortions, resize
 from demod.demodulation import drawn_problems
+from demod.priors.image import draw_codes
 from demod.priors.relu import ReLUPrior, load_prior
 from demod.studies import comparison, sensing
 from demod.studies.comparison import method_seconds, run_method
@@ -111,19 +112,19 @@ def test_s7_s8_and_s9_flip_with_the_images(images):
 
 
 def test_s10_is_falsified_by_a_prior_of_other_images(monkeypatch):
-    monkeypatch.setattr(sensing, "image_problems", lambda first, count: (*drawn_problems(count), "drawn"))
-    digits, counts = 9, (200, 1100)
-    lasso = [sense({"digits": digits, "basis": "cosine", "measurements": k}, stream(k))["error"].numpy() for k in counts]
-    task = {"digits": digits, "prior": "relu", "measurements": 150, "starts": 2, "iterations": 12}
+    prior, counts = load_prior("digits"), (200, 1400)
+    images = prior(draw_codes(prior, (6,), stream())).reshape(6, 64, 64)
+    monkeypatch.setattr(sensing, "image_problems", lambda first, count: (images, images, "drawn from the prior"))
+    lasso = [sense({"digits": 6, "basis": "cosine", "measurements": k}, stream(k))["error"].numpy() for k in counts]
+    task = {"digits": 6, "prior": "relu", "measurements": 200, "starts": 2, "iterations": 15}
 
     def ratio():
         csgm = sense(task, stream())["error"].numpy()
-        return median_interval(saving(counts, np.array(lasso), csgm, 150).tolist())
+        return median_interval(saving(counts, np.array(lasso), csgm, 200).tolist())
 
     assert verdict("S10", ratio=ratio()) is Verdict.REPRODUCED
-    shipped = load_prior("digits")
-    *first, last = shipped.weights
-    shuffled = ReLUPrior([*first, last[torch.randperm(len(last), generator=stream())]], shipped.centre)
+    *first, last = prior.weights
+    shuffled = ReLUPrior([*first, last[torch.randperm(len(last), generator=stream())]], prior.centre)
     monkeypatch.setattr(sensing, "load_prior", lambda name: shuffled)
     assert verdict("S10", ratio=ratio()) is Verdict.FALSIFIED
 
@@ -164,10 +165,10 @@ def test_s15_is_falsified_without_the_penalty():
 
 
 def test_s16_is_falsified_by_descents_that_are_cut_off():
-    task = {"squared": False, "n": 8, "depth": 2, "ell": 200, "outputs": 400, "expansion": 20, "trials": 80}
+    task = {"squared": False, "n": 12, "depth": 2, "ell": 200, "outputs": 400, "expansion": 20, "trials": 80}
 
     def ends(iterations):
-        found = invert_measured(task | {"iterations": iterations, "reflect_every": 0}, stream())
+        found = invert_measured(task | {"iterations": iterations, "reflect_every": 0}, stream(2))
         mirrored = (found["error"] > SUCCESS) & (found["mirrored"] <= 0.25)
         return share_interval(int((mirrored | (found["error"] <= SUCCESS)).sum()), 80)
 
