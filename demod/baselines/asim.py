@@ -4,7 +4,9 @@
 
 by Adam, a step in h and then one in m that sees the new h, from several starts of which the one with the least residual is
 kept. The paper of 2018 treats blind deconvolution; this is its program for products. Where Algorithm 1 balances the norms
-and checks the signs, it has a penalty and restarts. There is no guarantee of recovery.
+and checks the signs, it has a penalty and restarts: of all (c h, m/c), which give the same product where both generators are
+homogeneous, the penalty is least at γ ‖h‖² = λ ‖m‖². It also shrinks the product, at ‖h‖ = ‖m‖ and γ = λ by the part
+γ ‖h‖‖m‖/‖y‖². There is no guarantee of recovery.
 
 References
 ----------
@@ -17,7 +19,6 @@ from torch import Tensor
 from demod.arguments import check_generator
 from demod.baselines.estimate import Estimate, check_batch
 from demod.baselines.starts import AdamCode, best_length, check_starts, draw_starts, least
-from demod.descent.balancing import balanced
 from demod.descent.problem import check_networks
 from demod.generators import Generator
 from demod.objective import check_observation
@@ -54,8 +55,7 @@ def solve(
     Returns
     -------
     Estimate
-        Of the start that was kept; ‖h‖ = ‖m‖ where both generators are homogeneous. objective is that of the program before
-        this scaling.
+        Of the start that was kept, as the descent left it: nothing balances the norms but the penalty.
 
     Raises
     ------
@@ -81,8 +81,6 @@ def solve(
     h, m, residual = first.z, second.z, (w * x - y).detach().square().sum(-1)
     objective = residual + gamma * h.square().sum(-1) + lambda_ * m.square().sum(-1)
     h, m, objective = least(residual, h, m, objective)
-    if G1.homogeneous and G2.homogeneous:
-        h, m = balanced(h, m)
     spent = torch.full(y.shape[:-1], iterations, device=y.device)
     return Estimate(G1(h).detach(), G2(m).detach(), h, m, objective=objective.detach(), iterations=spent)
 

@@ -22,7 +22,7 @@ import torch
 from torch import Tensor
 
 from demod.arguments import check_numbers, check_whole
-from demod.baselines.estimate import Estimate, check_subspaces, subspace_estimate
+from demod.baselines.estimate import Estimate, check_subspaces, check_values, subspace_estimate
 from demod.descent.balancing import balanced
 from demod.torch_state import in_full_precision
 
@@ -32,7 +32,14 @@ STALLED = 1e-9  # relative change of the residual below which an iteration has g
 
 @in_full_precision
 def solve(
-    B: Tensor, C: Tensor, y: Tensor, sparsity: tuple[int, int], *, iterations: int = 200, tolerance: float = 1e-10
+    B: Tensor,
+    C: Tensor,
+    y: Tensor,
+    sparsity: tuple[int, int],
+    *,
+    m: Tensor | None = None,
+    iterations: int = 200,
+    tolerance: float = 1e-10,
 ) -> Estimate:
     """Recover sparse h and m, up to scaling, from y = B h ⊙ C m.
 
@@ -42,6 +49,8 @@ def solve(
         Shapes (ℓ, n), (ℓ, p), (ℓ,).
     sparsity : (int, int)
         (k₁, k₂), the numbers of nonzero entries of h and m.
+    m : Tensor, optional
+        The code to start from, shape (p,); None is the thresholded spectral start.
     iterations : int
         Maximum number of pairs of regressions.
     tolerance : float
@@ -71,7 +80,7 @@ def solve(
             "required are 1 ≤ k₁ ≤ n and 1 ≤ k₂ ≤ p, and (n, p) for codes that are not sparse; "
             f"iterations is {iterations}, and required is at least 1."
         )
-    m = thresholded_start((B * y[:, None]).mT @ C, k1, k2)
+    m = thresholded_start((B * y[:, None]).mT @ C, k1, k2) if m is None else _checked(C, m)
     residuals = [torch.inf]
     for _ in range(iterations):
         h = hard_thresholding_pursuit((C @ m)[:, None] * B, y, k1)
@@ -95,6 +104,23 @@ def thresholded_start(M: Tensor, k1: int, k2: int) -> Tensor:
     start = torch.zeros_like(M[0])
     start[columns] = torch.linalg.svd(M[rows][:, columns], full_matrices=False)[2][0]
     return start
+
+
+def _checked(C: Tensor, m: Tensor) -> Tensor:
+    """Return the code to start from, (p,), checked.
+
+    Raises
+    ------
+    ValueError
+        If it does not fit C (ℓ, p) or is zero.
+    """
+    check_values(m=m, C=C)
+    if m.shape != C.shape[1:] or not m.any():
+        raise ValueError(
+            f"m has shape {tuple(m.shape)}; required are ({C.shape[1]},) entries that are not all zero, or None for the "
+            "spectral start."
+        )
+    return m.detach()
 
 
 def hard_thresholding_pursuit(F: Tensor, y: Tensor, k: int) -> Tensor:

@@ -1,11 +1,11 @@
 """Figures of the chapter on related methods: success, half points and cost of each method in its own class."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from matplotlib.figure import Figure
 
-from demod_book.figures.style import BLACK, GREEN, ORANGE, PURPLE, SKY, VERMILION, canvas
+from demod_book.figures.style import BLACK, BLUE, GREEN, GREY, ORANGE, PURPLE, SKY, VERMILION, canvas
 
 METHODS = {
     "algorithm_1": ("Algorithm 1", GREEN, "o"),
@@ -71,4 +71,45 @@ def plot_cost(codes: tuple[int, ...], seconds: Mapping[str, np.ndarray]) -> Figu
     decades = np.log10([min(map(np.min, seconds.values())), max(map(np.max, seconds.values()))])
     ax.set_ylim(10.0 ** np.floor(decades[0]), 10.0 ** np.ceil(decades[1]))
     fig.legend(*ax.get_legend_handles_labels(), loc="outside lower center", ncols=1, frameon=False, fontsize=10)
+    return fig
+
+
+BASIS_STYLES = {"cosine": ("cosines", BLUE), "haar": ("Haar", GREY), "daubechies": ("Daubechies", VERMILION)}
+
+
+def plot_terms(rows: Mapping[str, Mapping[str, np.ndarray]]) -> Figure:
+    """Draw k/n for each row and basis: a dot at the median over images and a line over their middle half.
+
+    rows maps a label to, by basis, the ratios of the images (N,).
+    """
+    fig, ax = canvas(size=(6.0, 0.75 * len(rows) + 1.2))
+    for i, values in enumerate(rows.values()):
+        for j, (basis, ratios) in enumerate(values.items()):
+            low, middle, high = np.quantile(ratios, [0.25, 0.5, 0.75])
+            height, (label, colour) = i + 0.2 * (j - 1), BASIS_STYLES[basis]
+            ax.plot([low, high], [height, height], color=colour, linewidth=2)
+            ax.plot(middle, height, "o", color=colour, markersize=6, label=label if i == 0 else None)
+    ax.axvline(1, color=BLACK, linestyle=":", linewidth=1)
+    ax.set_yticks(range(len(rows)), rows)
+    ax.set(xscale="log", ylim=(len(rows) - 0.5, -0.5), xlabel="terms of the basis / latent dimension")
+    fig.legend(*ax.get_legend_handles_labels(), loc="outside lower center", ncols=3, frameon=False, fontsize=10)
+    return fig
+
+
+def plot_sparsity(sparsity: Sequence[int], halves: Mapping[str, tuple[np.ndarray, np.ndarray]]) -> Figure:
+    """Draw ℓ_50 against the number of nonzero entries of each code, with 95 % intervals, and two slopes.
+
+    halves maps a kind of codes to (ℓ_50, the standard errors of their logarithms).
+    """
+    fig, ax = canvas(size=(6.0, 3.4))
+    for (label, (half, error)), colour, marker in zip(halves.items(), (BLUE, ORANGE), "os", strict=True):
+        _, low, high = half, half * np.exp(-1.96 * error), half * np.exp(1.96 * error)
+        ax.errorbar(sparsity, half, [half - low, high - half], fmt=f"{marker}-", color=colour, label=f"{label} codes")
+    k, first = np.asarray(sparsity, float), max(half[0] for half, _ in halves.values())
+    for power, style in ((1, ":"), (2, "--")):
+        ax.plot(k, first * (k / k[0]) ** power, style, color=BLACK, linewidth=1, label=rf"$\ell \propto k^{power}$")
+    ax.set(xlabel="nonzero entries $k$ of each code", ylabel=r"$\ell_{50}$", xscale="log", yscale="log")
+    ax.set_xticks(sparsity, [str(value) for value in sparsity])
+    ax.minorticks_off()
+    ax.legend(frameon=False, fontsize=9)
     return fig

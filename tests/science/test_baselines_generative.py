@@ -75,7 +75,6 @@ def test_asim_recovers_both_codes_of_relu_networks_up_to_scaling(rng):
     def attempt(rng):
         G1, G2, h0, m0 = draw(rng), draw(rng), normal(rng, 5, 4), normal(rng, 5, 4)
         estimate = asim.solve(G1, G2, G1(h0) * G2(m0), rng=rng)
-        torch.testing.assert_close(estimate.h.norm(dim=-1), estimate.m.norm(dim=-1))
         return outer_product_error(estimate.h, estimate.m, h0, m0)
 
     assert recovered(rng, attempt) >= 19

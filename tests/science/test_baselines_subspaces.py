@@ -11,8 +11,13 @@ import torch
 
 from demod.baselines import bilinear_gradient, branchhull, lifted, phasemax, power_factorization
 from demod.descent import outer_product_error
+from demod.descent.balancing import balanced
 
 SUCCESS = 1e-3  # relative error of h mᵀ
+
+
+def normal(rng, *shape):
+    return torch.randn(*shape, generator=rng, dtype=torch.float64)
 
 
 @dataclass(frozen=True)
@@ -225,34 +230,59 @@ def test_the_slack_weight_counts_in_the_units_of_the_problem():
 # Gradients
 
 
-def test_the_gradients_are_those_of_the_penalised_objective(rng):
+@pytest.mark.parametrize("incoherence", [None, 0.1, 10.0])
+@pytest.mark.parametrize("length", [0.1, 3.0])
+def test_the_gradients_are_those_of_the_regularised_objective(incoherence, length, rng):
     problem = draw(0, 4, 30)
-    h, m = (torch.randn(4, generator=rng, dtype=torch.float64, requires_grad=True) for _ in "hm")
-    for limit in (None, (problem.B @ h).detach().square().mean()):
-        F, g_h, g_m = bilinear_gradient.penalised_objective(*problem.data, h, m, limit)
-        for ours, theirs in zip((g_h, g_m), torch.autograd.grad(F, (h, m)), strict=True):
-            torch.testing.assert_close(ours, theirs)
+    program = bilinear_gradient.normalised(*problem.data, incoherence)
+    h, m = ((length * program.d.sqrt() * normal(rng, 4)).requires_grad_() for _ in "hm")
+    F, g_h, g_m = program.gradient(h, m)
+    for ours, theirs in zip((g_h, g_m), torch.autograd.grad(F, (h, m)), strict=True):
+        torch.testing.assert_close(ours, theirs)
 
 
-def test_the_spectral_start_points_to_the_planted_codes_and_fits_best():
+def test_long_codes_and_peaks_are_penalised_and_the_truth_is_not():
+    problem = draw(0, 5, 400)
+    program = bilinear_gradient.normalised(*problem.data, incoherence=4.0)
+    h, m = balanced(problem.h0, problem.m0)
+    assert program.gradient(h, m)[0] < 1e-20 * program.y.square().sum()
+    (F, *_), r = program.gradient(10 * h, m / 10), program.residual(10 * h, m / 10)
+    assert r.norm() < 1e-12 * program.y.norm()
+    assert program.d.square() < F
+    free = bilinear_gradient.normalised(*problem.data)
+    tight = bilinear_gradient.normalised(*problem.data, incoherence=0.3)
+    assert tight.gradient(h, m)[0] > free.gradient(h, m)[0] + 0.1 * program.d.square()
+
+
+def test_the_spectral_start_points_to_the_planted_codes_at_their_length():
     problem = draw(0, 5, 4000)
-    h, m = bilinear_gradient.spectral_start(*problem.data)
+    program = bilinear_gradient.normalised(*problem.data)
+    h, m = bilinear_gradient.spectral_start(program)
     assert outer_product_error(h, m, problem.h0, problem.m0) < 0.3
-    residuals = [(c * (problem.B @ h) * (problem.C @ m) - problem.y).norm().item() for c in (0.99, 1.0, 1.01)]
-    assert residuals[1] == min(residuals)
+    torch.testing.assert_close(h.norm(), m.norm())
 
 
-def test_the_penalty_bounds_the_peak_of_the_signal():
-    problem = draw(0, 5, 100)
-    h0 = problem.B[0] / problem.B[0].norm()  # w0 = B h0 peaks in its first entry
-    peaky = Problem(4 * problem.B, problem.C, h0, problem.m0)
-    free = bilinear_gradient.solve(*peaky.data)
-    bound = bilinear_gradient.solve(*peaky.data, incoherence=0.5)
+def test_the_projection_is_the_closest_point_without_peaks(rng):
+    B, h = normal(rng, 30, 4), normal(rng, 4)
+    peak = 0.6 * (B @ h).abs().max()
+    z = bilinear_gradient.projected(h, B, peak)
+    assert (B @ z).abs().max() <= peak * (1 + 1e-9)
+    assert (z - h).norm() > 0.1
+    others = z + 0.1 * normal(rng, 500, 4)
+    others = others[((others @ B.T).abs() <= peak).all(-1)]
+    assert len(others) > 50
+    assert ((others - z) @ (h - z) <= 1e-9).all()  # what characterises the projection onto a convex set
+    assert torch.equal(bilinear_gradient.projected(h, B, 2 * peak), h)
 
-    def peak(w):
-        return (w.abs().max() / w.square().mean().sqrt()).item()
 
-    assert peak(bound.signal) < 0.95 * peak(free.signal)
+def test_a_start_is_where_the_descent_begins():
+    problem = draw(0, 5, 60)
+    start = (problem.h0, problem.m0)
+    assert bilinear_gradient.solve(*problem.data, start=start).iterations == 0
+    with refuse(r"start\[1\] has shape \(4,\)"):
+        bilinear_gradient.solve(*problem.data, start=(problem.h0, problem.m0[:4]))
+    with refuse(r"m has shape \(4,\)"):
+        power_factorization.solve(*problem.data, (5, 5), m=problem.m0[:4])
 
 
 # Sparse power factorisation
