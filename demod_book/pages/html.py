@@ -16,6 +16,9 @@ from demod_book.build.notebooks import TRACEBACK
 CITATIONS = '<div role="list" class="citation-list">'
 LARGEST = 60e6  # bytes of the whole book: it is carried about, and opened without a network
 UNREAD = ("*.map", "*.ttf")  # under _static
+ICONS = "fontawesome.js"
+USED_ICON = re.compile(r"\bfa-([\w-]+)")
+ICON = re.compile(r""""?([\w-]+)"?:\[\d+,\d+,\[[^\]]*\],"[0-9a-f]+",(?:"[^"]*"|\[[^\]]*\])\],?""")
 IMAGE = re.compile(r"\b_images/[\w.-]+\.png")
 CSS_URL = re.compile(r"""(?:url\(|@import)\s*["']?(?:https?:)?//[^"')]+""")
 
@@ -53,11 +56,16 @@ class Page(HTMLParser):
 
 
 def drop_unread(folder: Path) -> None:
-    """Remove what no browser reads of the theme: source maps, fonts that are there as woff2, too, and translations."""
+    """Remove what no browser reads of the theme: source maps, fonts that are there as woff2, too, translations, icons."""
     static = folder / "_static"
     for path in (path for pattern in UNREAD for path in static.rglob(pattern)):
         path.unlink()
     shutil.rmtree(static / "locales", ignore_errors=True)
+    pages = [*folder.rglob("*.html"), *(path for path in static.rglob("*.js") if path.name != ICONS)]
+    used = {name for path in pages for name in USED_ICON.findall(path.read_text(encoding="utf-8"))}
+    for path in static.rglob(ICONS):  # two thousand icons, of which the pages show some twenty
+        script = path.read_text(encoding="utf-8")
+        path.write_text(ICON.sub(lambda found: found[0] if found[1] in used else "", script), encoding="utf-8")
 
 
 def share_images(folder: Path) -> None:

@@ -54,10 +54,11 @@ def verdict_marks(judged: Mapping[str, Judged], pages: Mapping[str, Path]) -> di
     shown = {name: _shown(name, judged.get(name), pages) for name in LEDGER}
     links = {f"claim {name}": f"claim {link} ({verdict})" for name, (link, verdict) in shown.items()}
     pieces = {"verdicts": verdict_tables(judged, pages), "bounds": bounds_table()}
-    pieces |= {
-        f"{name} verdict counts": verdict_counts(judged, kind) for name, kind in (("paper", Kind.PAPER), ("our", Kind.OURS))
-    }
-    pieces |= {"exceptions": exceptions(judged, pages, Kind.PAPER), "our exceptions": exceptions(judged, pages, Kind.OURS)}
+    for name, kind in (("paper", Kind.PAPER), ("our", Kind.OURS)):
+        pieces |= {
+            f"{name} verdict counts": verdict_counts(judged, kind),
+            f"{name} exceptions": exceptions(judged, pages, kind),
+        }
     return pieces | links
 
 

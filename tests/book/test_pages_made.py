@@ -347,6 +347,18 @@ def test_what_no_browser_reads_of_the_theme_is_dropped_and_nothing_else(tmp_path
     assert sorted(path.name for path in (tmp_path / "_static").iterdir()) == ["icons.woff2", "theme.js"]
 
 
+def test_icons_that_no_page_shows_are_dropped(tmp_path):
+    icons = tmp_path / "_static/scripts/fontawesome.js"
+    icons.parent.mkdir(parents=True)
+    icons.write_text(
+        'p={bars:[448,512,[],"f0c9","M0 9z"],"file-pdf":[512,512,[],"f1c1",["M1z","M2z"]],yelp:[384,512,[],"f1e9","M4z"]}'
+    )
+    (tmp_path / "page.html").write_text('<i class="fa-solid fa-file-pdf"></i>')
+    (tmp_path / "_static/theme.js").write_text("show('fa-bars')")
+    drop_unread(tmp_path)
+    assert icons.read_text() == 'p={bars:[448,512,[],"f0c9","M0 9z"],"file-pdf":[512,512,[],"f1c1",["M1z","M2z"]],}'
+
+
 def test_a_picture_is_in_the_book_once_and_the_page_shows_it(tmp_path):
     for name, content in (("figures/one/f.png", b"f"), ("_images/0a1b.png", b"f"), ("_images/strip.png", b"other")):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
