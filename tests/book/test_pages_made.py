@@ -15,6 +15,7 @@ from sphinx.application import Sphinx
 from demod.artifacts import read_json, write_json
 from demod_book.build.folders import BuildError, Layout
 from demod_book.build.notebooks import code_cells, read_notebook
+from demod_book.claims import stored
 from demod_book.claims.box import claim_box
 from demod_book.claims.history import Dated, Order
 from demod_book.claims.judge import Criterion, Kind, Verdict, judge
@@ -387,8 +388,9 @@ PAGES = {"population": Path("chapters/population.ipynb"), "landscape": Path("cha
 
 
 @pytest.fixture
-def recorded(tmp_path):
-    """A claim that holds and one that does not, each measured by its chapter."""
+def recorded(tmp_path, monkeypatch):
+    """A claim that holds and one that does not, each measured by its chapter, of which no full run is stored."""
+    monkeypatch.setattr(stored, "RESULTS", tmp_path / "results")
     for slug, claim in (("population", "L6"), ("landscape", "F3")):
         write_json(tmp_path / f"{slug}.json", {"claims": {claim: {"measured": MEASURED[claim]}}})
     return read_verdicts(tmp_path, list(PAGES))
