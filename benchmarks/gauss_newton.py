@@ -5,6 +5,7 @@ medians of the time to solution in milliseconds a problem, and how many problems
 
     descend                  Algorithm 1 with its default step size, at most 3000 iterations
     SciPy, one by one        a loop over least_squares with method "lm" (MINPACK), given the Jacobian in NumPy
+    SciPy, no Jacobian       the same loop as most would write it: MINPACK takes differences
     L-BFGS, one by one       a loop over minimize with method "L-BFGS-B", given the gradient in NumPy, 3000 at most
     Adam                     that of PyTorch on the whole batch, at most 3000 steps, whose length falls like a cosine
     optimistix, jit + vmap   its Levenberg-Marquardt on the whole batch, compiled before; needs `pip install jax optimistix`
@@ -21,6 +22,7 @@ import os
 import statistics
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -75,9 +77,9 @@ def algorithm_1(G1: ReLUGenerator, G2: ReLUGenerator, y: Tensor, start: Codes) -
     return solution.h, solution.m
 
 
-def one_by_one(G1: ReLUGenerator, G2: ReLUGenerator, y: Tensor, start: Codes) -> Codes:
-    """SciPy's Levenberg-Marquardt, problem by problem."""
-    found = [_scipy_codes(*problem) for problem in _problems(G1, G2, y, start)]
+def one_by_one(G1: ReLUGenerator, G2: ReLUGenerator, y: Tensor, start: Codes, *, exact: bool = True) -> Codes:
+    """SciPy's Levenberg-Marquardt, problem by problem, given the Jacobian if it is to be exact."""
+    found = [_scipy_codes(*problem, exact=exact) for problem in _problems(G1, G2, y, start)]
     return torch.stack([h for h, _ in found]), torch.stack([m for _, m in found])
 
 
@@ -89,7 +91,7 @@ def _problems(G1: ReLUGenerator, G2: ReLUGenerator, y: Tensor, start: Codes) -> 
     ]  # fmt: skip
 
 
-def _scipy_codes(weights1: Any, weights2: Any, y: Any, h: Any, m: Any) -> Codes:
+def _scipy_codes(weights1: Any, weights2: Any, y: Any, h: Any, m: Any, *, exact: bool) -> Codes:
     n = len(h)
 
     def residual(z: Any) -> Any:
@@ -99,9 +101,9 @@ def _scipy_codes(weights1: Any, weights2: Any, y: Any, h: Any, m: Any) -> Codes:
         (w, of_h), (x, of_m) = _linearised(weights1, z[:n]), _linearised(weights2, z[n:])
         return np.hstack([x[:, None] * of_h, w[:, None] * of_m])
 
-    z = least_squares(
-        residual, np.concatenate([h, m]), jacobian, method="lm", ftol=RIVAL**2, xtol=RIVAL, gtol=1e-15, max_nfev=500
-    ).x
+    start, rule = np.concatenate([h, m]), {"ftol": RIVAL**2, "xtol": RIVAL, "gtol": 1e-15}
+    calls = 500 if exact else 500 * (1 + len(start))  # of the residual
+    z = least_squares(residual, start, jacobian if exact else "2-point", method="lm", max_nfev=calls, **rule).x
     return torch.from_numpy(z[:n]), torch.from_numpy(z[n:])
 
 
@@ -272,7 +274,7 @@ def compare(n: int, inner: tuple[int, ...], ell: int, problems: int, own: bool, 
     start = solve(G1, G2, y, iterations=0, rng=rng)
     codes = start.h, start.m  # those of `descend`
     methods: dict[str, Callable[..., Codes]] = {"solve": ours, "descend": algorithm_1, "SciPy, one by one": one_by_one}
-    methods |= {"L-BFGS, one by one": by_lbfgs, "Adam": by_adam}
+    methods |= {"SciPy, no Jacobian": partial(one_by_one, exact=False), "L-BFGS, one by one": by_lbfgs, "Adam": by_adam}
     methods |= {"optimistix, jit + vmap": with_optimistix} if jax else {}
     solved = {
         name: int((residuals(G1, G2, y, method(G1, G2, y, codes)) <= TOLERANCE).sum())  # this also compiles

@@ -324,7 +324,7 @@ SMALL_FILES = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (400_0
 LARGE = code("""import torch
 from demod_book.figures.style import canvas
 fig, ax = canvas()
-chapter.figure(fig, "large", x=torch.randn(100_000, generator=chapter.rng(), dtype=torch.float64))""")
+chapter.figure(fig, "large", x=torch.randn(200_000, generator=chapter.rng(), dtype=torch.float64))""")
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from demod_book.pages.targets import PAPER
 
 PATIENCE = 60_000  # milliseconds: two busy cores
 LINK = 'article a.demod-mention[href$="#theorem-2"]'
-NO_PROSE = "a, code, pre, script, style, .math, h1, h2, h3, h4, h5, .admonition-title, dt, .citation, summary"
+NO_PROSE = "a, button, label, code, pre, script, style, .math, h1, h2, h3, h4, h5, .admonition-title, dt, .citation, summary"
 OWN_NAME = re.compile(r"^\s*(Claim \w+:|Figure \w+ of the paper)")  # of a box and of a caption
 KINDS = {
     "a theorem": ("conditions", LINK, "Theorem 2"),
