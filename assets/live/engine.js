@@ -335,7 +335,7 @@ const demodEngine = (() => {
   }
 
   return {
-    SIDE, PIXELS, Prior, AlgorithmOne, GaussNewton, enlarge, lamp, psnr, norm, times, stream, gaussians, scalarNetwork, parabolas, valleys,
+    SIDE, PIXELS, Prior, AlgorithmOne, GaussNewton, lamp, psnr, norm, times, stream, gaussians, scalarNetwork, parabolas, valleys,
     contraction,
   };
 })();

@@ -187,12 +187,10 @@ def _plant_matrices(plan: Plan, ambient: int, rng: torch.Generator) -> tuple[Sol
             mu = math.sqrt(2 * math.log(plan.ell))  # the largest of ℓ Gaussian numbers, nearly
             own = [] if plan.random else [None]
             starts = [*own, *(bilinear_gradient.random_start(B, C, y, rng) for _ in range(plan.starts - len(own)))]
-            attempts = (bilinear_gradient.solve(B, C, y, incoherence=mu, start=start) for start in starts)
-            return lambda: _best(attempts, y), h0, m0
+            return lambda: _best((bilinear_gradient.solve(B, C, y, incoherence=mu, start=s) for s in starts), y), h0, m0
         case "power_factorization":
             first = [None, *(_sparse_code(plan, ambient, rng) for _ in range(plan.starts - 1))]
-            pursuits = (power_factorization.solve(B, C, y, (n, n), m=m) for m in first)
-            return lambda: _best(pursuits, y), h0, m0
+            return lambda: _best((power_factorization.solve(B, C, y, (n, n), m=m) for m in first), y), h0, m0
         case "branchhull":
             from demod.baselines import branchhull  # cvxpy is an extra
 
@@ -217,17 +215,30 @@ def _plant_generators(plan: Plan, rng: torch.Generator) -> tuple[Solve, Tensor, 
     y, iterations = w * x, plan.iterations or ITERATIONS
     match plan.method:
         case "algorithm_1":
-            descents = (descend(G1, G2, y, rng=rng, iterations=iterations, tolerance=TOLERANCE) for _ in starts)
-            return lambda: _best(descents, y), h0, m0
+            return (
+                lambda: _best((descend(G1, G2, y, rng=rng, iterations=iterations, tolerance=TOLERANCE) for _ in starts), y),
+                h0,
+                m0,
+            )
         case "asim":
             weight = plan.penalty * (y.square().sum() / code_scale(G1, G2, y)).item()
             spend = {} if plan.iterations is None else {"iterations": plan.iterations}
             return lambda: asim.solve(G1, G2, y, weights=(weight, weight), restarts=plan.starts, rng=rng, **spend), h0, m0
         case "inversion":
-            found = (inversion.solve(G1, x, y, rng=rng, iterations=iterations, tolerance=TOLERANCE) for _ in starts)
-            return lambda: _best(found, y), h0, m0
+            return (
+                lambda: _best(
+                    (inversion.solve(G1, x, y, rng=rng, iterations=iterations, tolerance=TOLERANCE) for _ in starts), y
+                ),
+                h0,
+                m0,
+            )
         case "csgm":
             return lambda: csgm.solve(G1, x, y, restarts=plan.starts, rng=rng), h0, m0
     y = w.square()
-    pairs = (phase_retrieval.solve(G1, y, rng=rng, iterations=iterations, tolerance=TOLERANCE) for _ in starts)
-    return lambda: _best(pairs, y), h0, h0
+    return (
+        lambda: _best(
+            (phase_retrieval.solve(G1, y, rng=rng, iterations=iterations, tolerance=TOLERANCE) for _ in starts), y
+        ),
+        h0,
+        h0,
+    )

@@ -9,6 +9,8 @@ line 3 has nothing to do. Other starts take that knowledge away:
     fitted      the same directions, of the length at which the product fits the observation best
 """
 
+from dataclasses import asdict, replace
+
 import torch
 from torch import Tensor
 from torch.nn.functional import normalize
@@ -50,16 +52,5 @@ def descend_from(
     G1: ReLUPrior, G2: ReLUPrior, y: Tensor, codes: tuple[Tensor, Tensor], setting: Setting, *, check: bool = True
 ) -> Solution:
     """Run Algorithm 1 on observations y (N, 4096) from starting codes, as a setting says, with or without line 3."""
-    return descend(
-        G1,
-        G2,
-        y,
-        h=codes[0],
-        m=codes[1],
-        step_size=setting.step * 2 / y.shape[-1],
-        momentum=setting.momentum,
-        iterations=setting.iterations,
-        tolerance=0.0,
-        reflect_every=setting.reflect_every if check else 0,
-        balance=setting.balance,
-    )
+    rule = setting.rule() if check else replace(setting.rule(), reflect_every=0)
+    return descend(G1, G2, y, h=codes[0], m=codes[1], step_size=setting.step * 2 / y.shape[-1], **asdict(rule))

@@ -21,9 +21,8 @@ from demod.gauss_newton import solve
 from demod.generators import Constant, Measured
 from demod.priors.image import draw_codes
 from demod.priors.relu import load_prior
+from demod.studies.blocks import FIRST_DIGIT
 from demod.studies.sweeps import Result, Task
-
-FIRST_DIGIT = 5000  # of the test digits; those before served to choose settings
 
 
 def sense(task: Task, rng: torch.Generator) -> Result:

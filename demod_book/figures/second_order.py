@@ -94,7 +94,7 @@ def plot_costs(rows: list[dict[str, Any]]) -> Figure:
     """Draw the time to solution of each method, one group of bars for each size of the benchmark."""
     kinds = ["networks of their own" if row["own networks"] else "shared networks" for row in rows]
     names = [f"{size_of(row)}\n{kind}" for row, kind in zip(rows, kinds, strict=True)]
-    times, colours = [row["milliseconds"] for row in rows], (GREY, JUMP, WALK, GREEN, SKY, VERMILION, PURPLE)
+    times, colours = [row["milliseconds"] for row in rows], (GREY, JUMP, WALK, GREEN, SKY, VERMILION, PURPLE, YELLOW)
     return grouped_bars(times, names, colours, "ms per problem to a relative residual of $10^{-10}$", 0.75)
 
 

@@ -21,11 +21,6 @@ HEADS = {
     Kind.OURS: ("line", "what we ask", "measured"),
     Kind.IDENTITY: ("line", "what must hold of the code", "measured"),
 }
-TITLES = {
-    Kind.PAPER: "What the paper claims",
-    Kind.OURS: "What we ask in addition",
-    Kind.IDENTITY: "Identities that verify the code",
-}
 EXCEPTIONS = (Verdict.FALSIFIED, Verdict.VACUOUS, Verdict.UNDECIDED, Verdict.MISSED, Verdict.FAILS)
 
 
@@ -73,7 +68,7 @@ def verdict_tables(judged: Mapping[str, Judged], pages: Mapping[str, Path]) -> s
     for kind in Kind:
         claims = _of(kind)
         counts = ", ".join(f"**{count} {verdict}**" for verdict, count in _counts(judged, kind).items() if count)
-        parts += [f"## {TITLES[kind]}", f"Of {len(claims)}: {counts}."]
+        parts += [f"## {kind.capitalize()}", f"Of {len(claims)}: {counts}."]
         for letter, title in GROUPS.items():
             if rows := [_row(claim, judged.get(claim.id), pages) for claim in claims if claim.id.startswith(letter)]:
                 parts += [f"### {title}", box("demod-verdicts", table(HEADS[kind], rows))]
